@@ -1,0 +1,47 @@
+# Every target works from a fresh clone; the virtual environment is built when the lock changes.
+PYTHON ?= python3
+VENV := .venv
+DATA ?= demo-data
+PORT ?= 8080
+.DEFAULT_GOAL := help
+
+.PHONY: help install demo test check bench kill-test lock readme clean
+
+help:  ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
+
+$(VENV)/installed: requirements/lock.txt pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements/lock.txt
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $@
+
+install: $(VENV)/installed  ## build .venv with everything, at the locked versions
+
+demo: install  ## the product with sample films on http://127.0.0.1:8080 (PORT=, DATA=)
+	$(VENV)/bin/safelight demo --data $(DATA) --port $(PORT)
+
+check: install  ## types and style
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+
+test: check  ## all that CI runs: types, style, tests
+	$(VENV)/bin/python -m pytest -q
+
+kill-test: install  ## 200 rounds of kill -9 during storing, screening and serving (minutes)
+	SAFELIGHT_KILL_ROUNDS=200 $(VENV)/bin/python -m pytest -q -s --timeout 7200 tests/test_kill.py
+
+bench: install  ## figures as ratios to the raw decode-and-encode floor of the same run
+	$(VENV)/bin/python -m tests.benchmarks
+
+readme: install  ## write the generated tables of the README anew
+	$(VENV)/bin/python -m tests.readme_tables --write
+
+lock: install  ## resolve requirements/lock.txt anew
+	$(VENV)/bin/python -m pip install --quiet uv
+	$(VENV)/bin/uv pip compile --universal --python-version 3.11 --no-annotate --no-header --extra demo --extra test \
+	  --override requirements/overrides.txt pyproject.toml -o requirements/lock.txt --upgrade
+
+clean:  ## remove the virtual environment and the demo's data
+	rm -rf $(VENV) demo-data demo-data.keys
