@@ -1,0 +1,1 @@
+"""The vault: sealed objects, sealed rows and the keys that wrap the keys. Only sealed bytes touch the disk."""
