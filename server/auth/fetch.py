@@ -1,0 +1,67 @@
+"""The only network access of this stage: small documents of the issuer, over HTTPS."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Callable
+from urllib.parse import urlsplit
+
+import requests
+import urllib3
+
+MAXIMUM_DOCUMENT_BYTES = 1024 * 1024
+_CHUNK_BYTES = 64 * 1024
+
+
+def http_fetch(
+    *, clock: Callable[[], float], timeout: float = 5.0, deadline: float = 10.0, limit: int = MAXIMUM_DOCUMENT_BYTES
+) -> Callable[[str], bytes]:
+    """Return a function that gets the body at a URL.
+
+    `timeout` bounds each wait and `deadline` the whole, in seconds, on `clock` (a monotonic one serves best); `limit`
+    bounds the body in bytes. Redirects are not followed. The function raises `ValueError` for a URL that is neither
+    HTTPS nor loopback, and `OSError` for every failure to get a complete answer with status 200.
+    """
+
+    def fetch(url: str) -> bytes:
+        loopback = _check_url(url)
+        started = clock()
+        with requests.Session() as session:
+            # A proxy from the environment is for other machines, not for this one.
+            session.trust_env = not loopback
+            headers = {"Accept": "application/json", "Accept-Encoding": "identity"}
+            with session.get(url, headers=headers, timeout=timeout, allow_redirects=False, stream=True) as response:
+                if response.status_code != 200:
+                    raise OSError("the issuer did not answer with 200")
+                body = bytearray()
+                try:
+                    while chunk := response.raw.read1(_CHUNK_BYTES):
+                        body += chunk
+                        if len(body) > limit or not 0 <= clock() - started <= deadline:
+                            raise OSError("the issuer's answer is too large or too slow")
+                except urllib3.exceptions.HTTPError:
+                    raise OSError("the issuer's answer broke off") from None
+        return bytes(body)
+
+    return fetch
+
+
+def _check_url(url: str) -> bool:
+    """Return whether `url` is on this machine. Raises `ValueError` if it may not be fetched."""
+    parts = urlsplit(url)
+    if parts.username is not None or parts.password is not None or parts.fragment or not parts.hostname:
+        raise ValueError("not an acceptable URL")
+    loopback = is_loopback(parts.hostname)
+    if parts.scheme != "https" and not (parts.scheme == "http" and loopback):
+        raise ValueError("not an HTTPS URL")
+    return loopback
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether the host name or address literal `host` can only mean this machine (RFC 6761 section 6.3)."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
