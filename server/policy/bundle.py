@@ -1,0 +1,164 @@
+"""The policy bundle: read once, checked as a whole, fingerprinted, then in force until a better one is read.
+
+The directory holds `access.cedar`, `schema.cedarschema`, `levels/*.toml` with `levels/order.toml` among them, and
+`cases/*.toml`. Whatever is wrong with any of it is told at once, and nothing of it comes into force.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from pathlib import Path
+from types import MappingProxyType
+from typing import TypeVar
+
+from server.model import MaskingLevel
+from server.policy.cases import FORBIDDEN, GRANTED, NOT_FOUND, read_cases, run_cases
+from server.policy.levels import read_level
+from server.policy.order import read_order
+from server.policy.rules import RULES_FILE, SCHEMA_FILE, read_rules
+from server.policy.words import GOVERNANCE, BundleProblems, Case, PolicyBundle, RuleBook
+
+_ORDER_FILE = "levels/order.toml"
+_LARGEST_FILE = 1 << 20
+
+Part = TypeVar("Part")
+
+
+def load(directory: Path) -> PolicyBundle:
+    """Read, check and try out the bundle in a directory. Raises `BundleProblems` (a `PolicyError`)."""
+    return build(read_files(directory))
+
+
+def read_files(directory: Path) -> Mapping[str, bytes]:
+    """The bytes of every file of the bundle, by path within it; each is read once. Raises `BundleProblems`."""
+    files: dict[str, bytes] = {}
+    try:
+        paths = [
+            directory / RULES_FILE,
+            directory / SCHEMA_FILE,
+            *sorted((directory / "levels").glob("*.toml")),
+            *sorted((directory / "cases").glob("*.toml")),
+        ]
+        for path in paths:
+            with path.open("rb") as file:
+                files[path.relative_to(directory).as_posix()] = file.read(_LARGEST_FILE + 1)
+    except OSError as error:
+        raise BundleProblems((f"the policy directory cannot be read: {error.strerror}",)) from None
+    too_large = [name for name, content in files.items() if len(content) > _LARGEST_FILE]
+    if too_large:
+        raise BundleProblems(tuple(f"{name}: larger than {_LARGEST_FILE} bytes" for name in too_large))
+    return files
+
+
+def build(files: Mapping[str, bytes]) -> PolicyBundle:
+    """Make a bundle of the bytes of its files and run its cases. Raises `BundleProblems` with all that is wrong."""
+    problems: list[str] = []
+    book = _collect(problems, lambda: read_rules(files.get(RULES_FILE, b""), files.get(SCHEMA_FILE, b"")))
+    levels = _levels(problems, files)
+    cases = _cases(problems, files)
+    ordered = None if problems else _collect(problems, lambda: read_order(files.get(_ORDER_FILE, b""), levels))
+    if book is None or ordered is None or problems:
+        raise BundleProblems(tuple(problems))
+    order, ladders = ordered
+    bundle = PolicyBundle(
+        fingerprint=fingerprint(files),
+        book=book,
+        levels=MappingProxyType(levels),
+        order=order,
+        ladders=ladders,
+        cases=tuple(cases),
+    )
+    problems += _disagreements(book, bundle)
+    problems = problems or list(_failures(bundle))
+    if problems:
+        raise BundleProblems(tuple(problems))
+    return bundle
+
+
+def _levels(problems: list[str], files: Mapping[str, bytes]) -> dict[str, MaskingLevel]:
+    levels = {}
+    for name, content in _in_folder(files, "levels"):
+        if name != "order" and (level := _collect(problems, partial(read_level, name, content))):
+            levels[name] = level
+    return levels
+
+
+def _cases(problems: list[str], files: Mapping[str, bytes]) -> list[Case]:
+    cases: list[Case] = []
+    for name, content in _in_folder(files, "cases"):
+        cases += _collect(problems, partial(read_cases, name, content)) or ()
+    if not cases:
+        problems.append("cases: there is none, so nothing shows that the rules do what they should")
+    return cases
+
+
+def _in_folder(files: Mapping[str, bytes], folder: str) -> Iterator[tuple[str, bytes]]:
+    for path, content in sorted(files.items()):
+        if path.startswith(f"{folder}/"):
+            yield path.removeprefix(f"{folder}/").removesuffix(".toml"), content
+
+
+def fingerprint(files: Mapping[str, bytes]) -> str:
+    """SHA-256 in hexadecimal over names and contents; no two different bundles have the same input to it."""
+    digest = hashlib.sha256()
+    for name, content in sorted(files.items()):
+        digest.update(hashlib.sha256(name.encode()).digest())
+        digest.update(hashlib.sha256(content).digest())
+    return digest.hexdigest()
+
+
+class BundleHolder:
+    """The bundle in force. A reload that finds anything wrong leaves the former one in force and says what it is."""
+
+    def __init__(self, directory: Path) -> None:
+        """Raises `BundleProblems` if there is no valid bundle to start with."""
+        self._directory = directory
+        self._current = load(directory)
+
+    @property
+    def current(self) -> PolicyBundle:
+        """To be taken once per request, so that one request is never decided under two bundles."""
+        return self._current
+
+    def reload(self) -> tuple[str, ...]:
+        """Read the directory again; the problems that kept the former bundle in force, or none."""
+        try:
+            self._current = load(self._directory)
+        except BundleProblems as error:
+            return error.problems
+        return ()
+
+
+def _disagreements(book: RuleBook, bundle: PolicyBundle) -> Iterator[str]:
+    """Where rules, schema, levels and ladders do not speak of the same things."""
+    levels, governance = frozenset(bundle.levels), frozenset(action.value for action in GOVERNANCE)
+    yield from (f"{SCHEMA_FILE}: no action `{name}`" for name in sorted((levels | governance) - book.actions))
+    yield from (f"{SCHEMA_FILE}: no level `{name}`" for name in sorted(book.actions - levels - governance))
+    yield from (f"{SCHEMA_FILE}: no role `{name}`" for name in sorted(bundle.roles - book.roles))
+    yield from (f"{_ORDER_FILE}: no ladder for `{name}`" for name in sorted(book.roles - bundle.roles))
+    for name in sorted(levels & (governance | {NOT_FOUND, FORBIDDEN, GRANTED})):
+        yield f"levels/{name}.toml: the name has another meaning"
+    climbed = {(role, level) for role, ladder in bundle.ladders.items() for level in ladder}
+    permitted = {(rule.role, rule.action) for rule in book.rules.values() if rule.permits}
+    for role, level in sorted(climbed - permitted):
+        yield f"{_ORDER_FILE}: `{level}` is on the ladder of `{role}`, but no rule permits it"
+    for rule in book.rules.values():
+        if rule.permits and rule.action in levels and (rule.role, rule.action) not in climbed:
+            yield f"{RULES_FILE}: rule `{rule.identifier}` permits a level that is not on the ladder of its role"
+
+
+def _failures(bundle: PolicyBundle) -> Iterator[str]:
+    for outcome in run_cases(bundle, bundle.cases):
+        if not outcome.passed:
+            case = outcome.case
+            yield f"cases: {case.title}: {outcome.action} gives {outcome.got}, not {case.expect}"
+
+
+def _collect(problems: list[str], read: Callable[[], Part]) -> Part | None:
+    try:
+        return read()
+    except BundleProblems as error:
+        problems += error.problems
+        return None

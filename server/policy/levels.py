@@ -1,0 +1,116 @@
+"""One file of `policies/levels/` to one `MaskingLevel`: complete, nothing unknown, nothing twice, and safe."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from dataclasses import replace
+from types import MappingProxyType
+
+from pydicom.datadict import tag_for_keyword
+
+from server.model import Action, ElementAction, ElementRules, MaskingLevel, RegionKind, RegionStyle
+from server.policy.safety import unsafe
+from server.policy.tables import NAME, Table
+from server.policy.words import GOVERNANCE
+
+_TAG = re.compile(r"\(([0-9A-Fa-f]{4}),([0-9A-Fa-f]{4})\)", re.ASCII)
+
+
+def read_level(name: str, content: bytes) -> MaskingLevel:
+    """Read the level `name` from the bytes of its file.
+
+    Attributes are named by the keywords of PS3.6 or as `(gggg,eeee)`, and listed under the action codes of PS3.15
+    Table E.1-1a. Every switch and every list must be there, empty or not: what a level does is never a default of
+    the program. Raises `BundleProblems` naming everything that is wrong.
+    """
+    where = f"levels/{name}.toml"
+    table = Table.parse(where, content)
+    if not NAME.fullmatch(name):
+        table.problem("a level's name is lower-case letters and digits, words joined by hyphens")
+    if table.text("name") != name:
+        table.problem("`name` is not the name of the file")
+    description = table.text("description")
+    transactions = table.choices("transactions", Action)
+    identifiers = table.table("identifiers")
+    pseudonyms = identifiers.take("pseudonyms", bool)
+    shift_dates = identifiers.take("shift_dates", bool)
+    identifiers.end()
+    pixels = table.table("pixels")
+    whole_frame = pixels.choice("whole_frame", RegionStyle)
+    unscreened = pixels.choice("unscreened", RegionStyle)
+    keep_unused_bits = pixels.take("keep_unused_bits", bool)
+    longest_side = pixels.number_or_word("longest_side", range(1, 65536), "as stored")
+    region_styles = pixels.table("regions")
+    regions = {kind: region_styles.choice(kind, RegionStyle) for kind in RegionKind}
+    region_styles.end()
+    pixels.end()
+    elements = _elements(table.table("elements"))
+    table.end()
+    if not transactions or transactions & GOVERNANCE:
+        table.problem("`transactions` names at least one search or retrieve action and nothing else")
+    table.finish()
+    level = MaskingLevel(
+        name=name,
+        description=description,
+        transactions=transactions,
+        elements=elements,
+        pseudonyms=pseudonyms,
+        shift_dates=shift_dates,
+        regions=MappingProxyType(regions),
+        unscreened=unscreened,
+        whole_frame=whole_frame,
+        keep_unused_bits=keep_unused_bits,
+        longest_side=longest_side,
+        fingerprint="",
+    )
+    for sentence in unsafe(level):
+        table.problem(sentence)
+    table.finish()
+    return replace(level, fingerprint=_fingerprint(level))
+
+
+def _elements(table: Table) -> ElementRules:
+    default = table.choice("default", ElementAction)
+    private = table.choice("private", ElementAction)
+    by_tag: dict[int, ElementAction] = {}
+    for action in ElementAction:
+        for word in table.words(action.value):
+            tag = _tag(word)
+            if tag is None:
+                table.problem(f"`{word}` is neither a keyword of PS3.6 nor a public `(gggg,eeee)` of a data set")
+            elif tag in by_tag:
+                table.problem(f"`{word}` is listed twice")
+            else:
+                by_tag[tag] = action
+    table.end()
+    return ElementRules(default=default, private=private, by_tag=MappingProxyType(by_tag))
+
+
+def _tag(word: str) -> int | None:
+    """The 32-bit tag that a word names; None for private, group length, command and file meta elements, too."""
+    match = _TAG.fullmatch(word)
+    tag = int(match[1] + match[2], 16) if match else tag_for_keyword(word) or 0
+    group, element = tag >> 16, tag & 0xFFFF
+    return tag if group >= 8 and group % 2 == 0 and element != 0 else None
+
+
+def _fingerprint(level: MaskingLevel) -> str:
+    """SHA-256 of what the level does, in hexadecimal: neither comments nor the order of lists count."""
+    content = {
+        "name": level.name,
+        "description": level.description,
+        "transactions": sorted(level.transactions),
+        "pseudonyms": level.pseudonyms,
+        "shift_dates": level.shift_dates,
+        "whole_frame": level.whole_frame,
+        "unscreened": level.unscreened,
+        "keep_unused_bits": level.keep_unused_bits,
+        "longest_side": level.longest_side,
+        "regions": dict(level.regions),
+        "default": level.elements.default,
+        "private": level.elements.private,
+        "elements": {f"{tag:08X}": action for tag, action in level.elements.by_tag.items()},
+    }
+    return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()

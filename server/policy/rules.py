@@ -1,0 +1,144 @@
+"""The access rules in Cedar: parsed and checked once, then asked, always against the schema.
+
+Cedar answers as if a rule that raises did not exist, so a `forbid` that overflows would permit. Here any error that it
+reports, any missing decision, and a permit that names no rule are all `problem`: the callers refuse. Cedar's own
+messages quote the entities of the question, identity included, so none of its text is carried over.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+
+import cedarpy
+from cedarpy import pst
+
+from server.policy.words import BundleProblems, Rule, RuleBook
+
+RULES_FILE = "access.cedar"
+SCHEMA_FILE = "schema.cedarschema"
+
+_ROLES = re.compile(r"^entity Role enum \[([^\]]*)\];$", re.MULTILINE)
+_ACTIONS = re.compile(r'^action "([^"\\]*)"(?: in \[[^\]]*\])? appliesTo \{$', re.MULTILINE)
+_QUOTED = re.compile(r'"([^"\\]*)"')
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """What the rules say to one question. `rules` are the `@id`s that decided; with a `problem` it is void."""
+
+    allowed: bool
+    rules: tuple[str, ...]
+    problem: bool
+
+
+def read_rules(rules: bytes, schema: bytes) -> RuleBook:
+    """Parse and validate `access.cedar` against `schema.cedarschema`. Raises `BundleProblems`.
+
+    Every rule needs an `@id` of its own and a `@note`; a `permit` names exactly one role and one action in its scope,
+    so that what a role may do is read off the rules that name it; there are no templates.
+    """
+    try:
+        schema_handle = cedarpy.Schema.from_str(schema.decode())
+    except ValueError as error:
+        raise BundleProblems((f"{SCHEMA_FILE}: {_one_line(error)}",)) from None
+    try:
+        text = rules.decode()
+        policies = cedarpy.PolicySet.from_str(text)
+        parsed = policies.to_pst()
+    except ValueError as error:
+        raise BundleProblems((f"{RULES_FILE}: {_one_line(error)}",)) from None
+    problems = [f"{RULES_FILE}: {_one_line(error)}" for error in cedarpy.validate_policies(text, schema_handle).errors]
+    if parsed.templates:
+        problems.append(f"{RULES_FILE}: templates are not used here")
+    found: dict[str, Rule] = {}
+    for template in parsed.static_policies.values():
+        rule = _rule(template)
+        problems += [f"{RULES_FILE}: {sentence}" for sentence in _rule_problems(rule, found)]
+        found[rule.identifier] = rule
+    if problems:
+        raise BundleProblems(tuple(problems))
+    # The handle tells nothing about itself but its text, which Cedar writes in one form whatever the file looked like.
+    rendered = str(schema_handle)
+    return RuleBook(
+        policies=policies,
+        schema=schema_handle,
+        rules=MappingProxyType(found),
+        roles=frozenset(role for names in _ROLES.findall(rendered) for role in _QUOTED.findall(names)),
+        actions=frozenset(_ACTIONS.findall(rendered)),
+    )
+
+
+def ask(
+    book: RuleBook,
+    questions: Sequence[tuple[str, str, str]],
+    entities: Sequence[Mapping[str, object]],
+    context: Mapping[str, object],
+) -> list[Answer]:
+    """Ask whether the entity `Caller::"caller"` may do what each question says.
+
+    A question is (action, resource type, resource id). `entities` are in Cedar's JSON form; questions, entities and
+    context that do not conform to the schema come back as a problem, as does anything that Cedar reports.
+    """
+    if not questions:
+        return []
+    requests = [
+        {
+            "principal": {"type": "Caller", "id": "caller"},
+            "action": {"type": "Action", "id": action},
+            "resource": {"type": kind, "id": identifier},
+            "context": dict(context),
+        }
+        for action, kind, identifier in questions
+    ]
+    results = cedarpy.is_authorized_batch(requests, book.policies, [dict(entity) for entity in entities], book.schema)
+    if len(results) != len(questions):
+        return [Answer(allowed=False, rules=(), problem=True)] * len(questions)
+    return [_answer(result) for result in results]
+
+
+def _answer(result: cedarpy.AuthzResult) -> Answer:
+    reasons = result.diagnostics.reasons
+    named = result.diagnostics.id_annotations_by_reason
+    rules = tuple(sorted(named[reason] for reason in reasons if reason in named))
+    allowed = result.decision is cedarpy.Decision.Allow
+    problem = (
+        bool(result.diagnostics.errors)
+        or result.decision not in (cedarpy.Decision.Allow, cedarpy.Decision.Deny)
+        or len(rules) != len(reasons)
+        or (allowed and not rules)
+    )
+    return Answer(allowed=allowed and not problem, rules=rules, problem=problem)
+
+
+def _rule(template: pst.Template) -> Rule:
+    role = action = None
+    if isinstance(template.principal, pst.ScopeIn) and isinstance(template.principal.entity, pst.EntityUid):
+        entity = template.principal.entity
+        role = entity.id if entity.type.basename == "Role" else None
+    if isinstance(template.action, pst.ActionEq):
+        action = template.action.entity.id
+    return Rule(
+        identifier=template.annotations.get("id", ""),
+        note=template.annotations.get("note", ""),
+        permits=template.effect == "permit",
+        role=role,
+        action=action,
+    )
+
+
+def _rule_problems(rule: Rule, found: Mapping[str, Rule]) -> Iterator[str]:
+    if not rule.identifier.strip():
+        yield "a rule has no @id"
+    elif rule.identifier in found:
+        yield f"two rules have the @id `{rule.identifier}`"
+    if not rule.note.strip() or not rule.note.isprintable():
+        yield f"rule `{rule.identifier}` has no @note of one line"
+    if rule.permits and (rule.role is None or rule.action is None):
+        yield f"rule `{rule.identifier}` permits, so its scope names one role and one action"
+
+
+def _one_line(error: object) -> str:
+    return " ".join(str(error).split())
