@@ -1,0 +1,183 @@
+"""How stored values become grey levels or colours: what a masked data set says of it (PS3.3 C.7.6.3, C.11)."""
+
+from __future__ import annotations
+
+import math
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+import numpy as np
+from pydicom import Dataset
+from pydicom.pixels.processing import apply_color_lut, apply_modality_lut, apply_voi
+
+from server.errors import BadRequest, UnsupportedPixels
+from server.pixels.frame import Samples
+
+WindowFunction = Literal["LINEAR", "LINEAR_EXACT", "SIGMOID"]
+_UNUSABLE = (AttributeError, IndexError, KeyError, NotImplementedError, TypeError, ValueError, struct.error)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Window:
+    """A value of interest window in units after the modality transform (PS3.3 C.11.2.1.2).
+
+    Raises `BadRequest` unless centre and width are finite, the width at least 1 (LINEAR) or above 0 (the others).
+    """
+
+    center: float
+    width: float
+    function: WindowFunction = "LINEAR"
+
+    def __post_init__(self) -> None:
+        finite = math.isfinite(self.center) and math.isfinite(self.width)
+        if not finite or self.width <= 0 or (self.function == "LINEAR" and self.width < 1):
+            raise BadRequest("the window is not valid")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Table:
+    """A lookup table with one entry for each input from `first`; inputs beyond either end take the end's entry."""
+
+    first: int
+    entries: Samples
+
+    def at(self, inputs: Samples) -> Samples:
+        """Return the entries at whole-number inputs, shape of the inputs (times 3 for a palette)."""
+        places = np.clip(np.rint(inputs), self.first, self.first + len(self.entries) - 1) - self.first
+        found: Samples = self.entries[places.astype(np.intp)]
+        return found
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class DisplayAttributes:
+    """Everything that rendering takes from the masked data set.
+
+    `palette` has entries (n, 3) of 8 or 16 bits; `voi_output` is the largest entry of `voi_lut`;
+    `pixel_aspect` is the height of a pixel over its width.
+    """
+
+    slope: float = 1.0
+    intercept: float = 0.0
+    windows: tuple[Window, ...] = ()
+    modality_lut: Table | None = None
+    voi_lut: Table | None = None
+    voi_output: int = 255
+    palette: Table | None = None
+    pixel_aspect: float = 1.0
+
+
+def display_attributes(dataset: Dataset, *, frame_number: int = 1) -> DisplayAttributes:
+    """Read the display attributes of one frame out of a *masked* data set.
+
+    Functional groups (PS3.3 C.7.6.16) win over the top level. Windows that make no sense are left out; a lookup
+    table that makes none raises `UnsupportedPixels`.
+    """
+    transform = _group(dataset, frame_number, "PixelValueTransformationSequence")
+    voi = _group(dataset, frame_number, "FrameVOILUTSequence")
+    slope, intercept = _number(transform, "RescaleSlope", 1.0), _number(transform, "RescaleIntercept", 0.0)
+    voi_lut = _table(dataset, "VOILUTSequence", lambda ramp: apply_voi(ramp, dataset))
+    return DisplayAttributes(
+        slope=slope if slope != 0 else 1.0,
+        intercept=intercept,
+        windows=_windows(voi),
+        modality_lut=_table(dataset, "ModalityLUTSequence", lambda ramp: apply_modality_lut(ramp, dataset)),
+        voi_lut=voi_lut,
+        voi_output=_lut_output(dataset) if voi_lut else 255,
+        palette=_palette(dataset),
+        pixel_aspect=_aspect(dataset),
+    )
+
+
+def _group(dataset: Dataset, frame_number: int, keyword: str) -> Dataset:
+    """Return the item of a functional group macro for a frame, the data set itself if there is none."""
+    per_frame = dataset.get("PerFrameFunctionalGroupsSequence") or []
+    shared = dataset.get("SharedFunctionalGroupsSequence") or []
+    groups = [*per_frame[frame_number - 1 : frame_number], *shared[:1]]
+    for group in groups:
+        items = group.get(keyword)
+        if items:
+            found: Dataset = items[0]
+            return found
+    return dataset
+
+
+def _several(value: object) -> list[Any]:
+    if value is None or value == "":
+        return []
+    return list(value) if hasattr(value, "__iter__") and not isinstance(value, str) else [value]
+
+
+def _number(dataset: Dataset, keyword: str, absent: float) -> float:
+    found = _several(dataset.get(keyword))
+    try:
+        number = float(found[0]) if found else absent
+    except (TypeError, ValueError):
+        return absent
+    return number if math.isfinite(number) else absent
+
+
+def _windows(dataset: Dataset) -> tuple[Window, ...]:
+    function = str(dataset.get("VOILUTFunction") or "LINEAR")
+    if function not in get_args(WindowFunction):
+        function = "LINEAR"
+    windows = []
+    for center, width in zip(_several(dataset.get("WindowCenter")), _several(dataset.get("WindowWidth")), strict=False):
+        try:
+            windows.append(Window(center=float(center), width=float(width), function=function))  # type: ignore[arg-type]
+        except (BadRequest, TypeError, ValueError):
+            continue
+    return tuple(windows)
+
+
+def _ramp(dataset: Dataset, keyword: str) -> tuple[int, Samples]:
+    """Return the inputs that a LUT descriptor names (PS3.3 C.11.1.1.1), as pydicom wants them."""
+    if keyword.startswith("Red"):
+        descriptor = dataset[keyword].value
+    else:
+        descriptor = dataset[keyword].value[0]["LUTDescriptor"].value
+    count, first = int(descriptor[0]) or 65_536, int(descriptor[1])
+    if not -65_536 <= first <= 65_535 or not 1 <= count <= 65_536:
+        raise ValueError
+    return first, np.arange(first, first + count, dtype=np.int32)
+
+
+def _table(dataset: Dataset, keyword: str, apply: Callable[[Samples], Samples]) -> Table | None:
+    if not dataset.get(keyword):
+        return None
+    try:
+        first, ramp = _ramp(dataset, keyword)
+        return Table(first=first, entries=np.asarray(apply(ramp)))
+    except _UNUSABLE:
+        raise UnsupportedPixels("a lookup table cannot be read") from None
+
+
+def _lut_output(dataset: Dataset) -> int:
+    """Largest output of the first VOI LUT by its number of bits."""
+    bits = int(dataset["VOILUTSequence"].value[0]["LUTDescriptor"].value[2])
+    return (1 << min(max(bits, 1), 16)) - 1
+
+
+def _palette(dataset: Dataset) -> Table | None:
+    keyword = "RedPaletteColorLookupTableDescriptor"
+    if dataset.get("PhotometricInterpretation") != "PALETTE COLOR" or keyword not in dataset:
+        return None
+    try:
+        first, ramp = _ramp(dataset, keyword)
+        return Table(first=first, entries=np.asarray(apply_color_lut(ramp, dataset)))
+    except _UNUSABLE:
+        raise UnsupportedPixels("the palette cannot be read") from None
+
+
+def _aspect(dataset: Dataset) -> float:
+    """Height over width of a pixel, within 1/16 to 16 (PS3.3 C.7.6.3.1.7); 1 where it is not told."""
+    for keyword in ("PixelAspectRatio", "PixelSpacing", "ImagerPixelSpacing"):
+        found = _several(dataset.get(keyword))
+        try:
+            aspect = float(found[0]) / float(found[1])
+        except (IndexError, TypeError, ValueError, ZeroDivisionError):
+            continue
+        if 1 / 16 <= aspect <= 16:
+            return aspect
+    return 1.0

@@ -1,0 +1,268 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import product
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from pixel_kit import BASE, FORMATS, OPEN, frame, level, noise
+
+from server.model import MaskingLevel, Region, RegionKind, RegionStyle
+from server.pixels.description import PixelDescription
+from server.pixels.display import DisplayAttributes
+from server.pixels.encode import encode_native, encode_png
+from server.pixels.geometry import Viewport
+from server.pixels.redact import MaskedFrame, redact
+from server.pixels.render import RenderParameters, render
+
+FILL = level(regions=dict.fromkeys(RegionKind, RegionStyle.FILL))
+
+
+def box(top: int, left: int, rows: int, columns: int, **others: Any) -> Region:
+    return Region(
+        kind=others.pop("kind", RegionKind.TEXT),
+        top_row=top,
+        left_column=left,
+        row_count=rows,
+        column_count=columns,
+        **others,
+    )
+
+
+def mask(
+    samples: NDArray[Any],
+    description: PixelDescription,
+    regions: Sequence[Region],
+    at: MaskingLevel,
+    *,
+    screened: bool = True,
+    number: int = 1,
+) -> MaskedFrame:
+    return redact(frame(samples, description), regions, at, screened=screened, frame_number=number)
+
+
+def altered(samples: NDArray[Any], description: PixelDescription, regions: Sequence[Region], seed: int) -> NDArray[Any]:
+    """The same frame with other samples inside the regions."""
+    other = noise(description, seed)
+    result = samples.copy()
+    for region in regions:
+        place = (
+            slice(region.top_row, region.top_row + region.row_count),
+            slice(region.left_column, region.left_column + region.column_count),
+        )
+        result[place] = other[place]
+    return result
+
+
+@st.composite
+def boxes(draw: st.DrawFn) -> list[Region]:
+    """One to five regions anywhere in the frame, edges and corners and neighbours included."""
+    found = []
+    for _ in range(draw(st.integers(1, 5))):
+        top, left = draw(st.integers(0, BASE.rows - 1)), draw(st.integers(0, BASE.columns - 1))
+        rows = draw(st.integers(1, BASE.rows - top))
+        columns = draw(st.integers(1, BASE.columns - left))
+        found.append(box(top, left, rows, columns, kind=draw(st.sampled_from(list(RegionKind)))))
+    return found
+
+
+MIXED = level(
+    regions={kind: style for kind, style in zip(RegionKind, [RegionStyle.MOSAIC, RegionStyle.FILL] * 3, strict=True)}  # noqa: C416
+)
+
+
+@settings(max_examples=120, deadline=None)
+@given(name=st.sampled_from(list(FORMATS)), regions=boxes(), at=st.sampled_from([level(), FILL, MIXED]), data=st.data())
+def test_a_X10_what_is_hidden_changes_nothing(
+    name: str, regions: list[Region], at: MaskingLevel, data: st.DataObject
+) -> None:
+    description = FORMATS[name]
+    rows, columns = data.draw(st.sampled_from([(96, 128), (95, 127), (64, 64)]))
+    description = replace(description, rows=rows, columns=columns)
+    regions = [r for r in regions if r.top_row + r.row_count <= rows and r.left_column + r.column_count <= columns]
+    samples = noise(description, 1)
+    first = mask(samples, description, regions, at)
+    # More than the promise: not only the regions but everything drawn over may differ.
+    covered = [box(t, left, b - t, r - left) for t, left, b, r in first.areas]
+    second = mask(altered(samples, description, covered, 2), description, regions, at)
+    assert encode_native(first) == encode_native(second)
+    assert first.areas == second.areas
+    if description.photometric_interpretation != "PALETTE COLOR":
+        for parameters in (RenderParameters(), RenderParameters(viewport=Viewport(width=40, height=40, left=3))):
+            pictures = [render(m, parameters, DisplayAttributes()) for m in (first, second)]
+            assert encode_png(pictures[0]) == encode_png(pictures[1])
+
+
+def test_a_X10_no_ring_touches_a_neighbouring_region() -> None:
+    description = replace(BASE, rows=256, columns=256)
+    large, neighbours = box(36, 36, 88, 88), [box(132, 36, 20, 20), box(68, 132, 20, 20), box(4, 68, 20, 20)]
+    samples = noise(description, 1)
+    # The large mosaic has blocks of twelve samples, so some lie beside hidden and shown cells at once.
+    first = mask(samples, description, [large, *neighbours], level())
+    covered = [box(t, left, b - t, r - left) for t, left, b, r in first.areas]
+    second = mask(altered(samples, description, covered, 2), description, [large, *neighbours], level())
+    assert first.samples.tobytes() == second.samples.tobytes()
+
+
+@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("style", [RegionStyle.MOSAIC, RegionStyle.FILL])
+def test_a_X15_every_format_is_masked(name: str, style: RegionStyle) -> None:
+    description = replace(FORMATS[name], lossy_history=False)
+    samples = noise(description, 3)
+    region = box(40, 50, 10, 20)
+    masked = mask(
+        samples, description, [region], level(regions=dict.fromkeys(RegionKind, style), keep_unused_bits=True)
+    )
+    ((top, left, bottom, right),) = masked.areas
+    assert (top, left, bottom, right) == (32, 32, 64, 96)
+    inside = masked.samples[top:bottom, left:right]
+    if description.photometric_interpretation == "PALETTE COLOR":
+        assert len(np.unique(inside)) == 1
+    if description.photometric_interpretation.startswith("YBR"):
+        assert np.all(inside[:, :, 1:] == 128)
+    # Blocks of at least eight samples: hardly any distinct value is left of a thousand random ones.
+    assert len(np.unique(inside.reshape(-1, inside.shape[2]), axis=0)) <= (1 if style is RegionStyle.FILL else 32)
+    outside = np.ones(samples.shape[:2], bool)
+    outside[top:bottom, left:right] = False
+    assert np.array_equal(masked.samples[outside].view(np.uint8), samples[outside].view(np.uint8)), (
+        "nothing else may change"
+    )
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_whole_frame_is_a_constant_pattern(name: str) -> None:
+    description = FORMATS[name]
+    for at in (level(whole_frame=RegionStyle.MOSAIC), level(whole_frame=RegionStyle.FILL)):
+        one, two = (mask(noise(description, seed), description, (), at) for seed in (1, 2))
+        assert one.samples.tobytes() == two.samples.tobytes()
+        assert one.areas == ((0, 0, 96, 128),)
+
+
+@pytest.mark.parametrize("style", [RegionStyle.MOSAIC, RegionStyle.FILL])
+def test_an_unscreened_frame_is_masked_whole(style: RegionStyle) -> None:
+    one, two = (mask(noise(BASE, seed), BASE, (), level(unscreened=style), screened=False) for seed in (1, 2))
+    assert one.samples.tobytes() == two.samples.tobytes()
+    # Regions known so far do not make it less.
+    three = mask(noise(BASE, 3), BASE, [box(1, 1, 2, 2)], level(unscreened=style), screened=False)
+    assert three.samples.tobytes() == one.samples.tobytes()
+
+
+@pytest.mark.parametrize(
+    "region",
+    [
+        box(90, 10, 7, 5),
+        box(10, 125, 5, 4),
+        box(-1, 10, 5, 5),
+        box(10, -1, 5, 5),
+        box(96, 0, 1, 1),
+        box(10, 10, 5, 5, frames=frozenset({1, 3})),
+    ],
+)
+def test_a_region_of_something_else_masks_everything(region: Region) -> None:
+    description = replace(BASE, number_of_frames=2)
+    masked = mask(noise(BASE, 1), description, [region], level())
+    assert masked.areas == ((0, 0, 96, 128),)
+    kept = mask(noise(BASE, 1), description, [region], OPEN)
+    assert kept.areas == ()
+
+
+def test_a_X15_every_frame_that_a_region_names_is_masked() -> None:
+    description = replace(BASE, number_of_frames=3)
+    samples = noise(BASE, 1)
+    for number, masked in product((1, 2, 3), (None, frozenset({2}), frozenset({2, 3}))):
+        areas = mask(samples, description, [box(5, 5, 5, 5, frames=masked)], level(), number=number).areas
+        assert bool(areas) == (masked is None or number in masked)
+    for number in (0, 4):
+        with pytest.raises(ValueError):
+            mask(samples, description, (), level(), number=number)
+
+
+def test_a_kind_that_the_level_does_not_name_is_filled() -> None:
+    masked = mask(noise(BASE, 1), BASE, [box(40, 40, 4, 4)], level(regions={}))
+    assert not masked.samples[32:64, 32:64].any()
+
+
+def test_lossy_history_grows_the_mask() -> None:
+    region = box(40, 52, 6, 6)
+    near = mask(noise(BASE, 1), BASE, [region], level()).areas
+    far = mask(noise(BASE, 1), replace(BASE, lossy_history=True), [region], level()).areas
+    assert near == ((32, 32, 64, 64),)
+    assert far == ((0, 32, 64, 96),)
+
+
+def test_where_styles_meet_the_stricter_stays() -> None:
+    styles = {**dict.fromkeys(RegionKind, RegionStyle.MOSAIC), RegionKind.FACE: RegionStyle.FILL}
+    regions = [box(40, 40, 4, 4, kind=RegionKind.FACE), box(40, 40, 5, 5), box(10, 10, 60, 60)]
+    masked = mask(noise(BASE, 1), BASE, regions, level(regions=styles))
+    assert not masked.samples[32:64, 32:64].any()
+
+
+def test_a_X6_unused_bits_are_cleared_unless_the_level_keeps_them() -> None:
+    samples = np.full((96, 128, 1), 0xF123, np.uint16)
+    assert np.all(mask(samples, BASE, (), level()).samples == 0x0123)
+    assert np.all(mask(samples, BASE, (), OPEN).samples == 0xF123)
+    low = replace(BASE, bits_stored=12, high_bit=15)
+    assert np.all(mask(samples, low, (), level()).samples == 0xF120)
+    signed = replace(BASE, signed=True)
+    negative = np.full((96, 128, 1), 0x7800, np.uint16).view(np.int16)
+    assert np.all(mask(negative, signed, (), level()).samples == -2048)
+    shifted = FORMATS["grey 12 in 16 signed, high bit 13"]
+    assert np.all(mask(np.full((96, 128, 1), 0x2003, np.int16), shifted, (), level()).samples == np.int16(-0x2000))
+
+
+def test_a_X6_kept_unused_bits_vanish_under_the_mask() -> None:
+    samples = np.full((96, 128, 1), 0xF123, np.uint16)
+    masked = mask(samples, BASE, [box(40, 40, 4, 4)], level(keep_unused_bits=True))
+    assert np.all(masked.samples[32:64, 32:64] < 0x1000)
+
+
+def test_the_level_that_masks_nothing_returns_every_bit_and_the_input_is_never_changed() -> None:
+    for name, description in FORMATS.items():
+        samples = noise(description, 4)
+        before = samples.tobytes()
+        assert mask(samples, description, [box(1, 1, 9, 9)], OPEN).samples.tobytes() == before, name
+        mask(samples, description, [box(1, 1, 9, 9)], level())
+        mask(samples, description, (), level(whole_frame=RegionStyle.FILL))
+        assert samples.tobytes() == before, name
+
+
+def test_a_mosaic_follows_its_surroundings_and_can_be_seen() -> None:
+    description = replace(FORMATS["grey 8"], rows=128)
+    samples = np.full((128, 128, 1), 200, np.uint8)
+    samples[40:60, 40:60] = 0
+    inside = mask(samples, description, [box(40, 40, 20, 20)], level()).samples[32:64, 32:64]
+    assert 190 < inside.mean() < 210
+    assert inside.max() - inside.min() >= 4
+
+
+def test_float_extremes_are_masked_quietly() -> None:
+    for name in ("float", "double"):
+        description = FORMATS[name]
+        for value in (np.nan, np.inf, -np.inf, np.finfo(description.dtype).max, np.finfo(description.dtype).min):
+            samples = np.full((96, 128, 1), value, description.dtype)
+            masked = mask(samples, description, [box(40, 40, 4, 4)], level())
+            assert np.isfinite(masked.samples[32:64, 32:64]).all()
+            render(masked, RenderParameters(), DisplayAttributes())
+
+
+def test_only_redact_makes_a_masked_frame() -> None:
+    made = mask(noise(BASE, 1), BASE, (), level())
+    with pytest.raises(TypeError):
+        MaskedFrame(
+            samples=noise(BASE, 1),
+            photometric_interpretation="MONOCHROME2",
+            description=BASE,
+            frame_number=1,
+            areas=(),
+            longest_side=None,
+            maker=object(),
+        )
+    with pytest.raises((TypeError, ValueError)):
+        replace(made, samples=noise(BASE, 2))  # type: ignore[call-arg]
+    with pytest.raises(ValueError):
+        made.samples[0, 0, 0] = 1
