@@ -1,0 +1,137 @@
+"""From stored values to the pictures that the network looks at: grey, 8 bits, normalised to the neighbourhood.
+
+Local normalisation, (a - mean) / (standard deviation + 0.01) over about 24 samples, makes faint text on a bright lung
+as plain as white text on black; a window would hide whatever lies outside it. Nothing here takes a header's word:
+what counts as padding follows from the values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Samples = NDArray[Any]
+Grey = NDArray[np.uint8]
+
+# The neighbourhood's standard deviation in samples and the contrast (of the whole range) below which all is noise.
+SIGMA = 24
+NOISE = 0.01
+# Statistics of a neighbourhood vary slowly: they are computed on a picture this many times smaller.
+_STEP = 4
+# Rows normalised at a time, and how far rows influence one another.
+_STRIP, _MARGIN = 1536, 96
+# A normalised value of this many standard deviations is white (or black).
+_REACH = 3.0
+# Channels that differ by less than this part of the range show the same.
+_SAME = 0.02
+
+
+def planes(samples: Samples, palette: Samples | None = None, palette_first: int = 0) -> Iterator[Samples]:
+    """The grey pictures (rows, columns) of a frame (rows, columns, samples) that need a look of their own.
+
+    A colour frame gives every channel that differs from those before it, since text may stand out in one alone; a
+    frame of palette indices (`palette`: (entries, 3), the first for the value `palette_first`) its indices too.
+    """
+    if palette is not None and samples.shape[2] == 1:
+        yield samples[:, :, 0]
+        index = np.clip(samples[:, :, 0].astype(np.int64) - palette_first, 0, len(palette) - 1)
+        samples = palette[index]
+    seen: list[Samples] = []
+    for channel in range(samples.shape[2]):
+        plane = samples[:, :, channel]
+        if not any(_alike(plane, other) for other in seen):
+            seen.append(plane)
+            yield plane
+
+
+def value_range(plane: Samples) -> tuple[float, float]:
+    """The values between which nearly all samples lie (0.1 and 99.9 per cent), the padding left out.
+
+    Padding is an extreme value that fills more than one per cent of the frame; it does not stretch the range.
+    """
+    values = plane[:: max(1, plane.shape[0] // 1024), :: max(1, plane.shape[1] // 1024)].astype(np.float64).ravel()
+    values = values[np.isfinite(values)]
+    for _ in range(2):
+        if values.size == 0:
+            return 0.0, 0.0
+        low, high = values.min(), values.max()
+        inner = values[(values > low) | (np.count_nonzero(values == low) <= 0.01 * values.size)]
+        inner = inner[(inner < high) | (np.count_nonzero(values == high) <= 0.01 * values.size)]
+        if inner.size < 0.1 * values.size:
+            break
+        values = inner
+    low, high = np.percentile(values, (0.1, 99.9))
+    return float(low), float(high)
+
+
+def normalised(plane: Samples) -> Grey | None:
+    """The picture (rows, columns) normalised to its neighbourhood as 8 bits, 128 the mean; None if constant.
+
+    Values beyond the range by half its width still count, so that text brighter than the film is seen.
+    """
+    finite = plane[np.isfinite(plane)] if plane.dtype.kind == "f" else plane
+    if finite.size == 0 or finite.min() == finite.max():
+        return None
+    if plane.dtype.kind == "f":
+        # Differences of the largest doubles overflow.
+        plane = plane / float(np.abs(finite).max())
+        finite = plane[np.isfinite(plane)]
+    low, high = value_range(plane)
+    if not high > low:
+        low, high = float(finite.min()), float(finite.max())
+    rows = plane.shape[0]
+    picture = np.empty(plane.shape, np.uint8)
+    for top in range(0, rows, _STRIP):
+        stop = min(rows, top + _STRIP)
+        first, last = max(0, top - _MARGIN), min(rows, stop + _MARGIN)
+        strip = _normalise(plane[first:last], low, high)
+        picture[top:stop] = strip[top - first : stop - first]
+    return picture
+
+
+def halved(plane: Samples) -> Samples:
+    """The plane (rows, columns) at half its size, each sample the mean of four; as floats."""
+    rows, columns = plane.shape
+    size = max(1, columns // 2), max(1, rows // 2)
+    return np.asarray(cv2.resize(_floats(plane), size, interpolation=cv2.INTER_AREA))
+
+
+def _floats(plane: Samples) -> Samples:
+    # In 64 bits where 32 do not hold the values: large integers that differ little, doubles.
+    return plane.astype(np.float32 if plane.itemsize <= 2 or plane.dtype == np.float32 else np.float64)
+
+
+def _normalise(plane: Samples, low: float, high: float) -> Grey:
+    values = _floats(plane)
+    if plane.dtype.kind == "f":
+        values = np.nan_to_num(values, nan=low, posinf=high, neginf=low)
+    values = np.asarray((values - low) / (high - low), np.float32)
+    np.clip(values, -0.5, 1.5, out=values)
+    rows, columns = values.shape
+    small = (max(1, columns // _STEP), max(1, rows // _STEP))
+    mean = _blur(cv2.resize(values, small, interpolation=cv2.INTER_AREA))
+    square = _blur(cv2.resize(values * values, small, interpolation=cv2.INTER_AREA))
+    gain = 1 / (np.sqrt(np.maximum(square - mean * mean, 0)) + NOISE)
+    values -= cv2.resize(mean, (columns, rows), interpolation=cv2.INTER_LINEAR)
+    values *= cv2.resize(gain * np.float32(127 / _REACH), (columns, rows), interpolation=cv2.INTER_LINEAR)
+    values += 128
+    np.clip(values, 0, 255, out=values)
+    return np.asarray(values, np.uint8)
+
+
+def _blur(picture: Samples) -> Samples:
+    return np.asarray(cv2.GaussianBlur(picture, (0, 0), SIGMA / _STEP, borderType=cv2.BORDER_REPLICATE))
+
+
+def _alike(one: Samples, other: Samples) -> bool:
+    low, high = value_range(one)
+    if one.dtype.kind in "ui":
+        return bool(
+            np.max(cv2.absdiff(one, other) if one.itemsize < 4 else abs(one - other.astype(float)))
+            <= _SAME * (high - low)
+        )
+    return bool(np.array_equal(one, other))
