@@ -1,0 +1,61 @@
+"""What every operation of the catalogue is handed: the database, the seal, the tokens and the randomness."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import orjson
+from sqlalchemy import Engine
+
+from server.catalog.tokens import Tokens
+from server.errors import SealBroken, UnreadableObject
+from server.model import Randomness
+
+
+class RowSealer(Protocol):
+    """Seals one row's value so that it opens under the same table and row only. `open` raises `SealBroken`."""
+
+    def seal(self, table: str, row: str, value: bytes) -> bytes: ...
+
+    def open(self, table: str, row: str, sealed: bytes) -> bytes: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Access:
+    """`lengths` remembers how long a search list was at least, by list key: a hint that saves probes, nothing more."""
+
+    engine: Engine
+    sealer: RowSealer
+    tokens: Tokens
+    randomness: Randomness
+    lengths: dict[bytes, int] = field(default_factory=dict)
+
+    def new_row(self, table: str) -> bytes:
+        """A random row identifier of 16 bytes."""
+        return self.randomness.bytes(16, f"catalog/{table}-row")
+
+    def new_revision(self, table: str) -> str:
+        """A random revision, 32 hexadecimal digits."""
+        return self.randomness.bytes(16, f"catalog/{table}-revision").hex()
+
+    def seal(self, table: str, row: bytes, value: object, *, least: int) -> bytes:
+        """Seal a JSON value for one row, padded to `least` bytes times a power of two, so that lengths tell little.
+
+        Raises `UnreadableObject` for text that is not valid Unicode.
+        """
+        try:
+            plain = orjson.dumps(value)
+        except TypeError as error:
+            raise UnreadableObject("an attribute cannot be written as JSON") from error
+        size = least
+        while size < len(plain):
+            size *= 2
+        return self.sealer.seal(table, row.hex(), plain.ljust(size, b" "))
+
+    def open(self, table: str, row: bytes, sealed: bytes) -> Any:
+        """Open what `seal` made for this row. Raises `SealBroken`."""
+        try:
+            return orjson.loads(self.sealer.open(table, row.hex(), sealed))
+        except orjson.JSONDecodeError as error:
+            raise SealBroken(f"a row of {table} is not what was sealed") from error

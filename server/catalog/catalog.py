@@ -1,0 +1,148 @@
+"""The catalogue as the use cases see it: one object, every operation a method, each explained where it is defined."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+
+from sqlalchemy import Engine
+
+from server.catalog import identifiers, keys, labels, reads, register, screening_queue, search, sessions
+from server.catalog.access import Access, RowSealer
+from server.catalog.keys import KeyPurpose, WrappedKey
+from server.catalog.keywords import StudyQuery
+from server.catalog.register import Duplicate, NewInstance, Registered
+from server.catalog.tokens import Tokens
+from server.model import (
+    Identifier,
+    InstancePath,
+    InstanceRecord,
+    ObjectReference,
+    Randomness,
+    ScreeningState,
+    SeriesRecord,
+    StudyRecord,
+)
+
+
+class Catalog:
+    """`index_key` (at least 32 bytes) and the sealer's key must lie apart from the database.
+
+    Threads may share a catalogue; processes open one each. Every method may raise `Busy` when the database does not
+    answer and `SealBroken` when a row was tampered with.
+    """
+
+    def __init__(self, engine: Engine, *, sealer: RowSealer, index_key: bytes, randomness: Randomness) -> None:
+        self._access = Access(engine=engine, sealer=sealer, tokens=Tokens(index_key), randomness=randomness)
+
+    def close(self) -> None:
+        """Give the database's connections back."""
+        self._access.engine.dispose()
+
+    # Registration
+
+    def register(self, new: NewInstance) -> Registered | Duplicate:
+        return register.register(self._access, new)
+
+    def exists(self, sop_instance_uid: str) -> tuple[InstancePath, bytes] | None:
+        """Where a SOP Instance UID is stored, and the keyed digest of its body; for a look before sealing anew."""
+        found = reads.find_stored(self._access, sop_instance_uid)
+        return None if found is None else (found.record.path, found.body_digest)
+
+    def set_labels(self, study_uid: str, *, departments: Collection[str], care_team: Collection[str]) -> StudyRecord:
+        return labels.set_labels(self._access, study_uid, departments=departments, care_team=care_team)
+
+    # Reading
+
+    def find_study(self, uid: str) -> StudyRecord | None:
+        return reads.find_study(self._access, uid)
+
+    def find_series(self, study_uid: str, uid: str) -> SeriesRecord | None:
+        return reads.find_series(self._access, study_uid, uid)
+
+    def find_instance(self, path: InstancePath) -> InstanceRecord | None:
+        return reads.find_instance(self._access, path)
+
+    def series_of(self, study_uid: str) -> list[SeriesRecord]:
+        return reads.series_of(self._access, study_uid)
+
+    def instances_of(self, study_uid: str, series_uid: str | None = None) -> list[InstanceRecord]:
+        return reads.instances_of(self._access, study_uid, series_uid)
+
+    def find_studies(self, query: StudyQuery, *, scan_limit: int = 100_000) -> Iterator[StudyRecord]:
+        return search.find_studies(self._access, query, scan_limit=scan_limit)
+
+    def count_studies(self) -> int:
+        return search.count_studies(self._access)
+
+    def object_names(self) -> Iterator[str]:
+        return reads.object_names(self._access)
+
+    # Identifiers
+
+    def row_keys(self, wanted: Mapping[Identifier, str], *, study_uid: str) -> dict[Identifier, bytes]:
+        return identifiers.row_keys(self._access, wanted, study_uid=study_uid)
+
+    def find_row_keys(self, wanted: Iterable[Identifier]) -> dict[Identifier, bytes]:
+        return identifiers.find_row_keys(self._access, wanted)
+
+    def identifier_of(self, row_key: bytes) -> Identifier | None:
+        return identifiers.identifier_of(self._access, row_key)
+
+    # Keys
+
+    def study_key(self, study_uid: str, make: Callable[[str], bytes]) -> WrappedKey:
+        return keys.get_or_make(self._access, KeyPurpose.STUDY, study_uid, make)
+
+    def find_study_key(self, study_uid: str) -> WrappedKey | None:
+        return keys.find_key(self._access, KeyPurpose.STUDY, study_uid)
+
+    def purpose_key(self, purpose: str, make: Callable[[str], bytes]) -> WrappedKey:
+        return keys.get_or_make(self._access, KeyPurpose.PURPOSE, purpose, make)
+
+    def project_key(self, project: str, make: Callable[[str], bytes]) -> WrappedKey:
+        return keys.get_or_make(self._access, KeyPurpose.PROJECT, project, make)
+
+    def end_project(self, project: str) -> bool:
+        return keys.delete_key(self._access, KeyPurpose.PROJECT, project)
+
+    def all_wrapped(self) -> Iterator[WrappedKey]:
+        return keys.all_wrapped(self._access)
+
+    def replace_wrapped(self, old: WrappedKey, wrapped: bytes) -> bool:
+        return keys.replace_wrapped(self._access, old, wrapped)
+
+    # Screening
+
+    def claim(self, worker: str, now: float, lease: float) -> InstanceRecord | None:
+        return screening_queue.claim(self._access, worker, now, lease)
+
+    def extend(self, row: str, worker: str, until: float) -> bool:
+        return screening_queue.extend(self._access, row, worker, until)
+
+    def release(self, worker: str, *, attempted: bool) -> int:
+        return screening_queue.release(self._access, worker, attempted=attempted)
+
+    def finish(
+        self, row: str, worker: str, state: ScreeningState, regions: ObjectReference | None
+    ) -> InstanceRecord | None:
+        return screening_queue.finish(self._access, row, worker, state, regions)
+
+    def pending(self) -> int:
+        return screening_queue.pending(self._access)
+
+    def requeue(self, row: str) -> ObjectReference | None:
+        return screening_queue.requeue(self._access, row)
+
+    # Browser sessions
+
+    def put_session(self, digest: bytes, value: bytes, expires: float) -> None:
+        sessions.put_session(self._access, digest, value, expires)
+
+    def get_session(self, digest: bytes, now: float) -> bytes | None:
+        return sessions.get_session(self._access, digest, now)
+
+    def delete_session(self, digest: bytes) -> None:
+        sessions.delete_session(self._access, digest)
+
+    def delete_expired(self, now: float) -> int:
+        return sessions.delete_expired(self._access, now)

@@ -1,0 +1,141 @@
+"""Engines and transactions. One writer at a time on both engines, so that get-or-create needs no second thought.
+
+SQLite: WAL, `BEGIN IMMEDIATE` for writes, every commit synced. PostgreSQL: a transaction-level advisory lock.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, Table, create_engine, event, make_url, text
+from sqlalchemy.exc import ArgumentError, DatabaseError, IntegrityError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.pool import QueuePool
+
+from server.errors import Busy, ConfigurationError
+
+PATIENCE_SECONDS = 30
+_WRITER_LOCK = 0x5AFE1164
+# Waiting for a lock, query cancelled, shutting down or starting up, too many connections, serialisation, deadlock.
+_BUSY_STATES = frozenset({"55P03", "57014", "57P01", "57P02", "57P03", "53300", "40001", "40P01"})
+
+
+def open_engine(url: str) -> Engine:
+    """An engine for `sqlite:////absolute/file` or `postgresql+pg8000://…`; connects lazily.
+
+    The file of SQLite is made with mode 0600 if it is absent. Raises `ConfigurationError` for any other database, and
+    for SQLite without a file.
+    """
+    try:
+        parsed = make_url(url)
+    except ArgumentError as error:
+        raise ConfigurationError("the database address cannot be understood") from error
+    kind = parsed.drivername
+    if kind not in {"sqlite", "sqlite+pysqlite", "postgresql+pg8000"}:
+        raise ConfigurationError("the database is neither sqlite nor postgresql+pg8000")
+    lite = kind.startswith("sqlite")
+    if lite:
+        if parsed.database in {None, "", ":memory:"} or "uri" in parsed.query:
+            raise ConfigurationError("SQLite needs a file")
+        _make_private(Path(str(parsed.database)))
+    # Parameters are tokens and sealed bytes, yet they have no business in an error text either.
+    engine = create_engine(parsed, poolclass=QueuePool, pool_pre_ping=not lite, hide_parameters=True)
+    event.listen(engine, "connect", _prepare_sqlite if lite else _prepare_postgresql)
+    event.listen(engine, "begin", _begin_sqlite if lite else _begin_postgresql)
+    return engine
+
+
+@contextmanager
+def reading(engine: Engine) -> Iterator[Connection]:
+    """A short transaction that only reads, on one snapshot. Raises `Busy` when the database cannot answer."""
+    with _translated(), engine.connect() as connection, connection.begin():
+        yield connection
+
+
+@contextmanager
+def writing(engine: Engine) -> Iterator[Connection]:
+    """The one writing transaction; durable when this returns, without effect when it raises. Raises `Busy`."""
+    with _translated(), engine.execution_options(safelight_writes=True).connect() as connection, connection.begin():
+        yield connection
+
+
+def insert_many(connection: Connection, table: Table, rows: Sequence[Mapping[str, bytes]]) -> None:
+    """Insert rows of equal columns in one statement: over a network, one round trip instead of one for each."""
+    columns = list(rows[0])
+    places = ", ".join(
+        "(" + ", ".join(f":{column}_{number}" for column in columns) + ")" for number in range(len(rows))
+    )
+    values = {f"{column}_{number}": row[column] for number, row in enumerate(rows) for column in columns}
+    # Only names out of the schema are written into the statement.
+    names = ", ".join(table.c[column].name for column in columns)
+    connection.execute(text(f"INSERT INTO {table.name} ({names}) VALUES {places}"), values)  # noqa: S608
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except (OperationalError, InterfaceError, PoolTimeout, IntegrityError) as error:
+        # A lost race for a unique token stored nothing, so trying again is right.
+        raise Busy("the catalogue's database did not take the transaction") from error
+    except DatabaseError as error:
+        if _sqlstate(error) in _BUSY_STATES:
+            raise Busy("the catalogue's database is busy") from error
+        raise
+
+
+def _sqlstate(error: DatabaseError) -> str:
+    details = error.orig.args[0] if error.orig is not None and error.orig.args else None
+    return str(details.get("C", "")) if isinstance(details, dict) else ""
+
+
+def _make_private(file: Path) -> None:
+    try:
+        os.close(os.open(file, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
+    except OSError as error:
+        raise ConfigurationError("the file of the database cannot be opened for writing") from error
+
+
+def _prepare_sqlite(connection: Any, _record: object) -> None:
+    # The driver's own transaction handling would begin too late (before the first write only).
+    connection.isolation_level = None
+    for pragma in (
+        f"busy_timeout = {PATIENCE_SECONDS * 1000}",
+        "journal_mode = WAL",
+        "synchronous = FULL",
+        "foreign_keys = ON",
+        "secure_delete = ON",
+        "temp_store = MEMORY",
+        "trusted_schema = OFF",
+    ):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    writes = connection.get_execution_options().get("safelight_writes", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def _prepare_postgresql(connection: Any, _record: object) -> None:
+    # The driver writes in small pieces, and the kernel would hold each back until the one before is acknowledged.
+    wire = getattr(connection, "_usock", None)
+    if wire is not None and wire.family in {socket.AF_INET, socket.AF_INET6}:
+        wire.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    cursor = connection.cursor()
+    cursor.execute(f"SET lock_timeout = '{PATIENCE_SECONDS}s'")
+    # A server set to acknowledge before the disk has it must not make us acknowledge either.
+    cursor.execute("SET synchronous_commit = 'on'")
+    cursor.close()
+    connection.commit()
+
+
+def _begin_postgresql(connection: Connection) -> None:
+    if connection.get_execution_options().get("safelight_writes", False):
+        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_WRITER_LOCK})")
+    else:
+        connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")

@@ -1,0 +1,100 @@
+"""Wrapped keys: of studies, purposes and projects. What is stored here is useless without the key service."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+from sqlalchemy import ColumnElement, and_, delete, insert, select, update
+
+from server.catalog.access import Access
+from server.catalog.database import reading, writing
+from server.catalog.schema import wrapped_keys
+
+
+class KeyPurpose(StrEnum):
+    """What a wrapped key is for. A closed list."""
+
+    STUDY = "study"
+    PURPOSE = "purpose"
+    PROJECT = "project"
+
+
+@dataclass(frozen=True, kw_only=True)
+class WrappedKey:
+    """A wrapped key and the context it was wrapped with, which names it without telling of what."""
+
+    purpose: KeyPurpose
+    token: bytes
+    wrapped: bytes
+
+    @property
+    def context(self) -> str:
+        return key_context(self.purpose, self.token)
+
+
+def key_context(purpose: KeyPurpose, token: bytes) -> str:
+    return f"{purpose.value}-key/{token.hex()}"
+
+
+def get_or_make(access: Access, purpose: KeyPurpose, name: str, make: Callable[[str], bytes]) -> WrappedKey:
+    """The wrapped key of this name; `make(context)` wraps a fresh one if there is none yet.
+
+    `make` runs outside of any transaction. Of two who make one at the same time, one wins and both get the winner's.
+    """
+    if (known := find_key(access, purpose, name)) is not None:
+        return known
+    token = _token(access, purpose, name)
+    wrapped = make(key_context(purpose, token))
+    with writing(access.engine) as connection:
+        query = select(wrapped_keys.c.wrapped).where(_at(purpose, token))
+        stored = connection.execute(query).scalar()
+        if stored is None:
+            connection.execute(insert(wrapped_keys).values(purpose=purpose.value, token=token, wrapped=wrapped))
+    return WrappedKey(purpose=purpose, token=token, wrapped=wrapped if stored is None else stored)
+
+
+def find_key(access: Access, purpose: KeyPurpose, name: str) -> WrappedKey | None:
+    """The wrapped key of this name, if there is one."""
+    token = _token(access, purpose, name)
+    with reading(access.engine) as connection:
+        stored = connection.execute(select(wrapped_keys.c.wrapped).where(_at(purpose, token))).scalar()
+    return None if stored is None else WrappedKey(purpose=purpose, token=token, wrapped=stored)
+
+
+def delete_key(access: Access, purpose: KeyPurpose, name: str) -> bool:
+    """Forget a wrapped key; what it sealed, or computed, is lost. False if there was none."""
+    with writing(access.engine) as connection:
+        return connection.execute(delete(wrapped_keys).where(_at(purpose, _token(access, purpose, name)))).rowcount == 1
+
+
+def all_wrapped(access: Access, *, page: int = 500) -> Iterator[WrappedKey]:
+    """Every wrapped key, page by page: for wrapping them anew after a rotation."""
+    for purpose in KeyPurpose:
+        after = b""
+        while True:
+            query = select(wrapped_keys.c.token, wrapped_keys.c.wrapped)
+            query = query.where(wrapped_keys.c.purpose == purpose.value, wrapped_keys.c.token > after)
+            with reading(access.engine) as connection:
+                rows = connection.execute(query.order_by(wrapped_keys.c.token).limit(page)).all()
+            if not rows:
+                break
+            for token, wrapped in rows:
+                yield WrappedKey(purpose=purpose, token=token, wrapped=wrapped)
+            after = rows[-1].token
+
+
+def replace_wrapped(access: Access, old: WrappedKey, wrapped: bytes) -> bool:
+    """Put the same key under another wrapping; False if it is no longer the one that was read."""
+    with writing(access.engine) as connection:
+        same = and_(_at(old.purpose, old.token), wrapped_keys.c.wrapped == old.wrapped)
+        return connection.execute(update(wrapped_keys).where(same).values(wrapped=wrapped)).rowcount == 1
+
+
+def _token(access: Access, purpose: KeyPurpose, name: str) -> bytes:
+    return access.tokens.unique(f"{purpose.value}-key", name)
+
+
+def _at(purpose: KeyPurpose, token: bytes) -> ColumnElement[bool]:
+    return and_(wrapped_keys.c.purpose == purpose.value, wrapped_keys.c.token == token)

@@ -1,0 +1,143 @@
+"""Finding studies, series and instances by UID. What is not there is None; deciding who may know it comes later."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from sqlalchemy import Connection, Row, Select, select
+
+from server.catalog.access import Access
+from server.catalog.database import reading
+from server.catalog.records import (
+    OpenedInstance,
+    OpenedStudy,
+    instance_token,
+    open_instance,
+    open_joined,
+    open_series,
+    open_study,
+    select_instances,
+    select_studies,
+    series_token,
+    study_token,
+)
+from server.catalog.schema import instances, series, studies
+from server.errors import SealBroken
+from server.model import InstancePath, InstanceRecord, SeriesRecord, StudyRecord
+
+_SERIES_NUMBER = "00200011"
+_INSTANCE_NUMBER = "00200013"
+
+
+def find_study(access: Access, uid: str) -> StudyRecord | None:
+    with reading(access.engine) as connection:
+        found = study_in(access, connection, uid)
+    return None if found is None else found.record
+
+
+def find_series(access: Access, study_uid: str, uid: str) -> SeriesRecord | None:
+    with reading(access.engine) as connection:
+        study = study_in(access, connection, study_uid)
+        return None if study is None else series_in(access, connection, study.record, uid)
+
+
+def find_instance(access: Access, path: InstancePath) -> InstanceRecord | None:
+    """The instance at exactly this path; under another study or series it is not there."""
+    with reading(access.engine) as connection:
+        found = instance_in(access, connection, path.instance)
+    return found.record if found is not None and found.record.path == path else None
+
+
+def find_stored(access: Access, sop_instance_uid: str) -> OpenedInstance | None:
+    """The instance with this UID wherever it lies, with the keyed digest of the body that was stored."""
+    with reading(access.engine) as connection:
+        return instance_in(access, connection, sop_instance_uid)
+
+
+def series_of(access: Access, study_uid: str) -> list[SeriesRecord]:
+    """All series of a study by series number, then UID."""
+    with reading(access.engine) as connection:
+        study = study_in(access, connection, study_uid)
+        if study is None:
+            return []
+        rows = connection.execute(_series_query(study.record)).all()
+    return sorted((_open(access, row, study.record) for row in rows), key=_series_order)
+
+
+def instances_of(access: Access, study_uid: str, series_uid: str | None = None) -> list[InstanceRecord]:
+    """All instances of a study, or of one series of it, by series number and UID, then instance number and UID."""
+    with reading(access.engine) as connection:
+        study = study_in(access, connection, study_uid)
+        if study is None:
+            return []
+        row = bytes.fromhex(study.record.row)
+        parents_query, query = _series_query(study.record), select(instances).where(instances.c.study == row)
+        if series_uid is not None:
+            token = series_token(access, row, series_uid)
+            parents_query = parents_query.where(series.c.uid_token == token)
+            query = query.join(series, instances.c.series == series.c.row).where(series.c.uid_token == token)
+        parents = {parent.row: _open(access, parent, study.record) for parent in connection.execute(parents_query)}
+        rows = connection.execute(query).all()
+    if any(found.series not in parents for found in rows):
+        raise SealBroken("an instance lies in a series of another study")
+    records = [open_instance(access, found, parents[found.series]).record for found in rows]
+    return sorted(records, key=_instance_order)
+
+
+def object_names(access: Access, *, page: int = 500) -> Iterator[str]:
+    """The names of all sealed objects that instances refer to, page by page. Raises `SealBroken`."""
+    after = b""
+    query = select(instances.c.row, instances.c.sealed).order_by(instances.c.row).limit(page)
+    while True:
+        with reading(access.engine) as connection:
+            rows = connection.execute(query.where(instances.c.row > after)).all()
+        if not rows:
+            return
+        for row, sealed in rows:
+            value = access.open("instances", row, sealed)
+            yield from (reference[0] for reference in (value["content"], value["regions"]) if reference is not None)
+        after = rows[-1].row
+
+
+def study_in(access: Access, connection: Connection, uid: str) -> OpenedStudy | None:
+    query = select_studies().where(studies.c.uid_token == study_token(access, uid))
+    row = connection.execute(query).one_or_none()
+    return None if row is None else open_study(access, row.row, row.uid_token, row.sealed)
+
+
+def series_in(access: Access, connection: Connection, study: StudyRecord, uid: str) -> SeriesRecord | None:
+    token = series_token(access, bytes.fromhex(study.row), uid)
+    row = connection.execute(_series_query(study).where(series.c.uid_token == token)).one_or_none()
+    return None if row is None else _open(access, row, study)
+
+
+def instance_in(access: Access, connection: Connection, uid: str) -> OpenedInstance | None:
+    query = select_instances().where(instances.c.uid_token == instance_token(access, uid))
+    row = connection.execute(query).one_or_none()
+    return None if row is None else open_joined(access, row)
+
+
+def _series_query(study: StudyRecord) -> Select[Any]:
+    return select(series.c.row, series.c.uid_token, series.c.sealed).where(series.c.study == bytes.fromhex(study.row))
+
+
+def _open(access: Access, row: Row[Any], study: StudyRecord) -> SeriesRecord:
+    return open_series(access, row.row, row.uid_token, row.sealed, study)
+
+
+def _series_order(record: SeriesRecord) -> tuple[bool, float, str]:
+    return (*_number(record.attributes.get(_SERIES_NUMBER, {}).get("Value")), record.series_instance_uid)
+
+
+def _instance_order(record: InstanceRecord) -> tuple[object, ...]:
+    number = _number(record.attributes.get(_INSTANCE_NUMBER, {}).get("Value"))
+    return (*_series_order(record.series), *number, record.path.instance)
+
+
+def _number(values: object) -> tuple[bool, float]:
+    """Absent or odd numbers come last."""
+    value = values[0] if isinstance(values, list) and values else None
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return False, float(value)
+    return True, 0.0

@@ -1,0 +1,261 @@
+"""Between the sealed rows and the records of `server.model`. Plain columns must agree with the seal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Row, Select, insert, select, update
+
+from server.catalog.access import Access
+from server.catalog.schema import instances, series, studies
+from server.errors import SealBroken
+from server.model import (
+    Identifier,
+    IdentifierKind,
+    InstancePath,
+    InstanceRecord,
+    ObjectReference,
+    PatientIdentity,
+    ScreeningState,
+    SeriesRecord,
+    StudyLabels,
+    StudyRecord,
+)
+
+STUDY_BYTES = 4096
+SERIES_BYTES = 2048
+INSTANCE_BYTES = 2048
+
+JSONObject = dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class OpenedStudy:
+    """A study and what the catalogue keeps beside it: `sequence` counts studies from 0 in the order of storing."""
+
+    record: StudyRecord
+    sequence: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class OpenedInstance:
+    """An instance and what the catalogue keeps beside it: the keyed digest of the body as it was stored."""
+
+    record: InstanceRecord
+    body_digest: bytes
+
+
+def study_token(access: Access, uid: str) -> bytes:
+    return access.tokens.unique("study", uid)
+
+
+def series_token(access: Access, study_row: bytes, uid: str) -> bytes:
+    # Bound to the study's row: one series UID in two studies gives two tokens that do not tell.
+    return access.tokens.unique("series", study_row, uid)
+
+
+def instance_token(access: Access, uid: str) -> bytes:
+    return access.tokens.unique("instance", uid)
+
+
+def select_studies() -> Select[Any]:
+    return select(studies.c.row, studies.c.uid_token, studies.c.sealed)
+
+
+def select_instances() -> Select[Any]:
+    """All columns that `open_joined` needs: an instance with its series and its study."""
+    joined = instances.join(series, instances.c.series == series.c.row).join(
+        studies, instances.c.study == studies.c.row
+    )
+    return select(
+        instances,
+        series.c.study.label("series_study"),
+        series.c.uid_token.label("series_token"),
+        series.c.sealed.label("series_sealed"),
+        studies.c.uid_token.label("study_token"),
+        studies.c.sealed.label("study_sealed"),
+    ).select_from(joined)
+
+
+def open_study(access: Access, row: bytes, token: bytes, sealed: bytes) -> OpenedStudy:
+    """Raises `SealBroken` if the row does not open or its token is another study's."""
+    value = access.open("studies", row, sealed)
+    _agree(study_token(access, value["uid"]) == token, "studies")
+    labels = value["labels"]
+    record = StudyRecord(
+        row=row.hex(),
+        study_instance_uid=value["uid"],
+        patient=PatientIdentity(issuer=value["patient"][0], patient_id=value["patient"][1]),
+        labels=StudyLabels(
+            stored_by=labels["by"],
+            stored_department=labels["department"],
+            stored_at=labels["at"],
+            departments=frozenset(labels["departments"]),
+            care_team=frozenset(labels["care_team"]),
+        ),
+        revision=bytes.fromhex(value["revision"]),
+        attributes=value["attributes"],
+        row_keys=_row_keys(value["row_keys"]),
+    )
+    return OpenedStudy(record=record, sequence=value["sequence"])
+
+
+def open_series(access: Access, row: bytes, token: bytes, sealed: bytes, study: StudyRecord) -> SeriesRecord:
+    """Raises `SealBroken` if the row does not open, or belongs to another study or another UID."""
+    value = access.open("series", row, sealed)
+    _agree(value["study"] == study.row, "series")
+    _agree(series_token(access, bytes.fromhex(study.row), value["uid"]) == token, "series")
+    return SeriesRecord(
+        row=row.hex(),
+        series_instance_uid=value["uid"],
+        study=study,
+        attributes=value["attributes"],
+        row_keys=_row_keys(value["row_keys"]),
+    )
+
+
+def open_instance(access: Access, found: Row[Any], parent: SeriesRecord) -> OpenedInstance:
+    """Raises `SealBroken` if the row does not open, or its plain columns say something else than what is sealed."""
+    value = access.open("instances", found.row, found.sealed)
+    _agree(value["series"] == parent.row == found.series.hex(), "instances")
+    _agree(value["study"] == parent.study.row == found.study.hex(), "instances")
+    _agree(instance_token(access, value["uid"]) == found.uid_token, "instances")
+    _agree(value["screening"] == found.screening, "instances")
+    record = InstanceRecord(
+        row=found.row.hex(),
+        path=InstancePath(
+            study=parent.study.study_instance_uid, series=parent.series_instance_uid, instance=value["uid"]
+        ),
+        series=parent,
+        sop_class_uid=value["sop_class"],
+        transfer_syntax_uid=value["transfer_syntax"],
+        number_of_frames=value["frames"],
+        screening=ScreeningState(value["screening"]),
+        content=_reference(value["content"]),
+        regions=None if value["regions"] is None else _reference(value["regions"]),
+        revision=bytes.fromhex(value["revision"]),
+        attributes=value["attributes"],
+        row_keys=_row_keys(value["row_keys"]),
+    )
+    return OpenedInstance(record=record, body_digest=bytes.fromhex(value["digest"]))
+
+
+def open_joined(access: Access, found: Row[Any]) -> OpenedInstance:
+    """Open one row of `select_instances` from the study down. Raises `SealBroken`."""
+    _agree(found.series_study == found.study, "series")
+    study = open_study(access, found.study, found.study_token, found.study_sealed)
+    parent = open_series(access, found.series, found.series_token, found.series_sealed, study.record)
+    return open_instance(access, found, parent)
+
+
+def study_value(record: StudyRecord, sequence: int) -> JSONObject:
+    """What is sealed of a study."""
+    labels = record.labels
+    return {
+        "uid": record.study_instance_uid,
+        "patient": [record.patient.issuer, record.patient.patient_id],
+        "labels": {
+            "by": labels.stored_by,
+            "department": labels.stored_department,
+            "at": float(labels.stored_at),
+            "departments": sorted(labels.departments),
+            "care_team": sorted(labels.care_team),
+        },
+        "revision": record.revision.hex(),
+        "attributes": record.attributes,
+        "row_keys": _key_values(record.row_keys),
+        "sequence": sequence,
+    }
+
+
+def insert_study(access: Access, connection: Connection, record: StudyRecord, sequence: int) -> None:
+    row = bytes.fromhex(record.row)
+    sealed = access.seal("studies", row, study_value(record, sequence), least=STUDY_BYTES)
+    token = study_token(access, record.study_instance_uid)
+    connection.execute(insert(studies).values(row=row, uid_token=token, sealed=sealed))
+
+
+def insert_series(access: Access, connection: Connection, record: SeriesRecord) -> None:
+    row, study = bytes.fromhex(record.row), bytes.fromhex(record.study.row)
+    value = {
+        "uid": record.series_instance_uid,
+        "study": record.study.row,
+        "attributes": record.attributes,
+        "row_keys": _key_values(record.row_keys),
+    }
+    sealed = access.seal("series", row, value, least=SERIES_BYTES)
+    token = series_token(access, study, record.series_instance_uid)
+    connection.execute(insert(series).values(row=row, study=study, uid_token=token, sealed=sealed))
+
+
+def insert_instance(access: Access, connection: Connection, record: InstanceRecord, body_digest: bytes) -> None:
+    row = bytes.fromhex(record.row)
+    connection.execute(
+        insert(instances).values(
+            row=row,
+            study=bytes.fromhex(record.study.row),
+            series=bytes.fromhex(record.series.row),
+            uid_token=instance_token(access, record.path.instance),
+            sealed=access.seal("instances", row, _instance_value(record, body_digest), least=INSTANCE_BYTES),
+            screening=record.screening.value,
+            attempts=0,
+        )
+    )
+
+
+def replace_instance(access: Access, connection: Connection, record: InstanceRecord, body_digest: bytes) -> None:
+    """Write the changed row, its queue state with it, and give its lease back."""
+    row = bytes.fromhex(record.row)
+    connection.execute(
+        update(instances)
+        .where(instances.c.row == row)
+        .values(
+            sealed=access.seal("instances", row, _instance_value(record, body_digest), least=INSTANCE_BYTES),
+            screening=record.screening.value,
+            lease_owner=None,
+            lease_until=None,
+            attempts=0,
+        )
+    )
+
+
+def _instance_value(record: InstanceRecord, body_digest: bytes) -> JSONObject:
+    return {
+        "uid": record.path.instance,
+        "study": record.study.row,
+        "series": record.series.row,
+        "sop_class": record.sop_class_uid,
+        "transfer_syntax": record.transfer_syntax_uid,
+        "frames": record.number_of_frames,
+        "screening": record.screening.value,
+        "content": _reference_value(record.content),
+        "regions": None if record.regions is None else _reference_value(record.regions),
+        "revision": record.revision.hex(),
+        "digest": body_digest.hex(),
+        "attributes": record.attributes,
+        "row_keys": _key_values(record.row_keys),
+    }
+
+
+def _reference_value(reference: ObjectReference) -> list[str | int]:
+    return [reference.name, reference.kind, reference.version, reference.segments]
+
+
+def _reference(value: list[Any]) -> ObjectReference:
+    name, kind, version, segments = value
+    return ObjectReference(name=name, kind=kind, version=version, segments=segments)
+
+
+def _key_values(row_keys: Mapping[Identifier, bytes]) -> list[list[str]]:
+    return [[identifier.kind.value, identifier.value, key.hex()] for identifier, key in row_keys.items()]
+
+
+def _row_keys(values: list[list[str]]) -> dict[Identifier, bytes]:
+    return {Identifier(kind=IdentifierKind(kind), value=value): bytes.fromhex(key) for kind, value, key in values}
+
+
+def _agree(agrees: bool, table: str) -> None:
+    if not agrees:
+        raise SealBroken(f"a row of {table} contradicts its columns")

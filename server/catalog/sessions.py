@@ -1,0 +1,44 @@
+"""Browser sessions: sealed values under the keyed token of a digest, so the table opens no session and names nobody."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from sqlalchemy import delete, insert, select
+
+from server.catalog.access import Access
+from server.catalog.database import reading, writing
+from server.catalog.schema import sessions
+
+_SESSION_BYTES = 1024
+
+
+def put_session(access: Access, digest: bytes, value: bytes, expires: float) -> None:
+    """Keep a value under the digest of a session identifier until `expires`; replaces a former one."""
+    token = access.tokens.unique("session", digest)
+    sealed = access.seal("sessions", token, [float(expires), value.hex()], least=_SESSION_BYTES)
+    with writing(access.engine) as connection:
+        connection.execute(delete(sessions).where(sessions.c.token == token))
+        connection.execute(insert(sessions).values(token=token, expires=expires, sealed=sealed))
+
+
+def get_session(access: Access, digest: bytes, now: float) -> bytes | None:
+    """The value of a session that has not expired; the sealed time counts. Raises `SealBroken`."""
+    token = access.tokens.unique("session", digest)
+    with reading(access.engine) as connection:
+        sealed = connection.execute(select(sessions.c.sealed).where(sessions.c.token == token)).scalar()
+    if sealed is None:
+        return None
+    expires, value = access.open("sessions", token, sealed)
+    return bytes.fromhex(cast(str, value)) if now < expires else None
+
+
+def delete_session(access: Access, digest: bytes) -> None:
+    with writing(access.engine) as connection:
+        connection.execute(delete(sessions).where(sessions.c.token == access.tokens.unique("session", digest)))
+
+
+def delete_expired(access: Access, now: float) -> int:
+    """Remove what has expired; returns how many."""
+    with writing(access.engine) as connection:
+        return connection.execute(delete(sessions).where(sessions.c.expires <= now)).rowcount
