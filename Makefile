@@ -36,7 +36,7 @@ bench: install  ## figures as ratios to the raw decode-and-encode floor of the s
 	$(VENV)/bin/python -m tests.benchmarks
 
 readme: install  ## write the generated tables of the README anew
-	$(VENV)/bin/python -m tests.readme_tables --write
+	$(VENV)/bin/python tests/readme_tables.py --write
 
 lock: install  ## resolve requirements/lock.txt anew
 	$(VENV)/bin/python -m pip install --quiet uv

@@ -64,9 +64,7 @@ class Provider:
             with requests.Session() as session:
                 endpoint = self.endpoints().token
                 session.trust_env = not is_loopback(urlsplit(endpoint).hostname or "")
-                answer = session.post(
-                    endpoint, data=form, timeout=self._timeout, allow_redirects=False, stream=True
-                )
+                answer = session.post(endpoint, data=form, timeout=self._timeout, allow_redirects=False, stream=True)
                 document = parse_object(answer.raw.read(_LONGEST, decode_content=True))
         except (OSError, ValueError, urllib3.exceptions.HTTPError) as error:
             raise Busy("the issuer does not answer") from error

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, SupportsInt, cast
 
 from pydicom import Dataset
 from pydicom.multival import MultiValue
@@ -167,13 +167,13 @@ def _check(description: PixelDescription) -> None:
 
 def _whole(dataset: Dataset, keyword: str, least: int, most: int, *, absent: int | None = None) -> int:
     """Return one whole number within bounds; `absent` stands in for a missing or empty element."""
-    value = dataset.get(keyword)
+    value = _value(dataset, keyword)
     if value is None or value == "":
         value = absent
     if isinstance(value, MultiValue):
         raise UnsupportedPixels(f"{keyword} has several values")
     try:
-        number = int(value)
+        number = int(cast(SupportsInt, value))
         exact = number == value or str(number) == str(value).strip()
     except (TypeError, ValueError):
         raise UnsupportedPixels(f"{keyword} is missing or not a number") from None
@@ -183,5 +183,13 @@ def _whole(dataset: Dataset, keyword: str, least: int, most: int, *, absent: int
 
 
 def _text(dataset: Dataset, keyword: str, absent: str = "") -> str:
-    value = dataset.get(keyword)
+    value = _value(dataset, keyword)
     return absent if value is None or value == "" else str(value).strip()
+
+
+def _value(dataset: Dataset, keyword: str) -> object:
+    """Return an element's value; what pydicom cannot convert (half a word, a number of 4000 digits) is refused."""
+    try:
+        return dataset.get(keyword)
+    except (ArithmeticError, NotImplementedError, TypeError, ValueError):
+        raise UnsupportedPixels(f"{keyword} cannot be read") from None

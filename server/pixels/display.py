@@ -6,34 +6,17 @@ import math
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import numpy as np
 from pydicom import Dataset
 from pydicom.pixels.processing import apply_color_lut, apply_modality_lut, apply_voi
 
 from server.errors import BadRequest, UnsupportedPixels
+from server.model import Window, WindowFunction
 from server.pixels.frame import Samples
 
-WindowFunction = Literal["LINEAR", "LINEAR_EXACT", "SIGMOID"]
 _UNUSABLE = (AttributeError, IndexError, KeyError, NotImplementedError, TypeError, ValueError, struct.error)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Window:
-    """A value of interest window in units after the modality transform (PS3.3 C.11.2.1.2).
-
-    Raises `BadRequest` unless centre and width are finite, the width at least 1 (LINEAR) or above 0 (the others).
-    """
-
-    center: float
-    width: float
-    function: WindowFunction = "LINEAR"
-
-    def __post_init__(self) -> None:
-        finite = math.isfinite(self.center) and math.isfinite(self.width)
-        if not finite or self.width <= 0 or (self.function == "LINEAR" and self.width < 1):
-            raise BadRequest("the window is not valid")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import cv2
@@ -10,32 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from server.errors import BadRequest
+from server.model import Viewport
 
 Picture = NDArray[np.uint8]
 # Pictures are made smaller to any size, but larger only up to here.
 _LARGEST_ENLARGED = 4096
-
-
-@dataclass(frozen=True, kw_only=True)
-class Viewport:
-    """The box that the picture must fit into, and the part of the picture to show there, in pixels.
-
-    `left` and `top` are the corner of that part; None for its width or height: all the rest. A negative width
-    mirrors left and right, a negative height top and bottom. Raises `BadRequest` unless both sides are 1 to 65535.
-    """
-
-    width: int
-    height: int
-    left: int = 0
-    top: int = 0
-    source_width: int | None = None
-    source_height: int | None = None
-
-    def __post_init__(self) -> None:
-        if not 1 <= self.width <= 65_535 or not 1 <= self.height <= 65_535:
-            raise BadRequest("the viewport's size is out of bounds")
-        if self.source_width == 0 or self.source_height == 0:
-            raise BadRequest("the viewport shows no part of the picture")
 
 
 def resized(picture: NDArray[Any], rows: int, columns: int) -> Picture:

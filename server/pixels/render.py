@@ -9,22 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from server.errors import UnsupportedPixels
+from server.model import RenderParameters, Window
 from server.pixels.description import MONOCHROME, PixelDescription
-from server.pixels.display import DisplayAttributes, Window
+from server.pixels.display import DisplayAttributes
 from server.pixels.frame import Samples, value_bounds, values
-from server.pixels.geometry import Viewport, bounded, shown_through, squared
+from server.pixels.geometry import bounded, shown_through, squared
 from server.pixels.redact import MaskedFrame
 
 _MAKER = object()
 Picture = NDArray[np.uint8]
-
-
-@dataclass(frozen=True, kw_only=True)
-class RenderParameters:
-    """What a request for a rendered picture may ask: None leaves it to the data set."""
-
-    window: Window | None = None
-    viewport: Viewport | None = None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -7,6 +7,7 @@ catalogue's `ObjectReference` alone; a file is only ever opened against such a r
 from __future__ import annotations
 
 import errno
+import math
 import os
 import re
 from collections.abc import Iterator, Sequence
@@ -73,11 +74,19 @@ class ObjectStore:
         if path.parent.is_dir():
             _sync_directory(path.parent)
 
-    def names(self) -> Iterator[str]:
-        """Yield the names of all objects on disk, in no order, to find those that no catalogue row refers to."""
+    def names(self, *, before: float = math.inf) -> Iterator[str]:
+        """Yield the names of all objects on disk, in no order, to find those that no catalogue row refers to.
+
+        With `before` (seconds since the epoch), only those that were written earlier.
+        """
         for path in self._files():
-            if _NAME.fullmatch(path.name) and path.name.startswith(path.parent.name):
-                yield path.name
+            if not _NAME.fullmatch(path.name) or not path.name.startswith(path.parent.name):
+                continue
+            try:
+                if path.lstat().st_mtime < before:
+                    yield path.name
+            except FileNotFoundError:
+                continue
 
     def sweep_temporaries(self, now: float) -> int:
         """Remove what interrupted writes left more than an hour before `now` (seconds since the epoch); count them."""

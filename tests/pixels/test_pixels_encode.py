@@ -11,6 +11,7 @@ from PIL import Image, ImageSequence
 from pixel_kit import BASE, FORMATS, frame, noise, shown
 
 from server.errors import NotAcceptable
+from server.model import RenderParameters
 from server.pixels.decode import decode, decode_native
 from server.pixels.description import (
     EXPLICIT_LITTLE,
@@ -31,7 +32,7 @@ from server.pixels.encode import (
     image_pixel_module,
 )
 from server.pixels.pool import DecoderPool
-from server.pixels.render import MaskedPicture, RenderParameters, render
+from server.pixels.render import MaskedPicture, render
 
 SYNTAXES = (RLE, JPEG_LS_LOSSLESS, JPEG_2000_LOSSLESS, HTJ2K_LOSSLESS)
 

@@ -12,13 +12,12 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from pixel_kit import BASE, FORMATS, OPEN, frame, level, noise
 
-from server.model import MaskingLevel, Region, RegionKind, RegionStyle
+from server.model import MaskingLevel, Region, RegionKind, RegionStyle, RenderParameters, Viewport
 from server.pixels.description import PixelDescription
 from server.pixels.display import DisplayAttributes
 from server.pixels.encode import encode_native, encode_png
-from server.pixels.geometry import Viewport
 from server.pixels.redact import MaskedFrame, redact
-from server.pixels.render import RenderParameters, render
+from server.pixels.render import render
 
 FILL = level(regions=dict.fromkeys(RegionKind, RegionStyle.FILL))
 

@@ -13,13 +13,12 @@ from pydicom.sequence import Sequence
 from reference import Reference
 
 from server.errors import BadRequest, UnsupportedPixels
-from server.model import Region, RegionKind
+from server.model import Region, RegionKind, RenderParameters, Viewport, Window, WindowFunction
 from server.pixels.decode import decode_native
 from server.pixels.description import EXPLICIT_LITTLE, describe
-from server.pixels.display import DisplayAttributes, Table, Window, WindowFunction, display_attributes
-from server.pixels.geometry import Viewport
+from server.pixels.display import DisplayAttributes, Table, display_attributes
 from server.pixels.redact import redact
-from server.pixels.render import MaskedPicture, RenderParameters, render
+from server.pixels.render import MaskedPicture, render
 
 AS_IS = RenderParameters()
 

@@ -1,0 +1,139 @@
+"""Find, then decide: from a path in a URL to the instances a caller may see, and at which level.
+
+No sealed object is opened here (house rule 4). A path is read in the world of one level at a time: a level with
+pseudonyms knows only the UIDs of its own project, a level without them only the original ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from server.errors import Forbidden, NotFound
+from server.metadata.pseudonyms import IdentityMapping, Names, Pseudonyms, domain_key, row_key_of_uid
+from server.model import (
+    Action,
+    Ask,
+    Caller,
+    Deny,
+    Identifier,
+    IdentifierKind,
+    InstancePath,
+    InstanceRecord,
+    MaskingLevel,
+    Permit,
+    StudyRecord,
+    check_uid,
+)
+from server.policy.decide import candidates, choose_role, decide, may_ever
+from server.policy.words import PolicyBundle
+from server.services import Services
+
+
+@dataclass(frozen=True, kw_only=True)
+class View:
+    """The world of one level: how its identifiers are written. `domain` is the pseudonym key, None without pseudonyms.
+
+    The key depends on project and level, so no two projects and no two levels share an identifier.
+    """
+
+    level: MaskingLevel
+    domain: bytes | None
+
+    def names(self, record: StudyRecord, row_keys: Mapping[Identifier, bytes]) -> Names:
+        """How this world writes the identifiers of one object of the study, whose row keys are `row_keys`."""
+        if self.domain is None:
+            return IdentityMapping()
+        keys = {**record.row_keys, **row_keys}
+        return Pseudonyms(domain_key=self.domain, row_keys=keys, patient_row_key=keys.get(patient_of(record), b""))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Admission:
+    """A permit, the world it was found in, and the instances under the path, in the catalogue's order."""
+
+    permit: Permit
+    view: View
+    instances: tuple[InstanceRecord, ...]
+
+
+def patient_of(record: StudyRecord) -> Identifier:
+    """The identifier of the study's patient; without a Patient ID the study itself stands for the patient."""
+    own = record.patient.patient_id or f"\x00{record.study_instance_uid}"
+    return Identifier(kind=IdentifierKind.PATIENT, value=f"{record.patient.issuer}\x00{own}")
+
+
+def forbidden(denied: Deny) -> Forbidden:
+    """The error for a refusal that depends on no object; its hint, if any, may be shown."""
+    return Forbidden(denied.hint) if denied.hint else Forbidden()
+
+
+def acting(bundle: PolicyBundle, ask: Ask) -> Caller:
+    """The caller in the one role that is in force. Raises `Forbidden`, with a hint where naming a role would help."""
+    chosen = choose_role(bundle, ask.caller, ask.requested_role)
+    if isinstance(chosen, Deny):
+        raise forbidden(chosen)
+    return chosen
+
+
+def views(services: Services, bundle: PolicyBundle, caller: Caller, action: Action) -> list[View]:
+    """The worlds in which the acting role may use this action, least masked first.
+
+    Raises `Forbidden` if there is none: that a role never has an action depends on no object.
+    """
+    if denied := may_ever(bundle, caller, action):
+        raise forbidden(denied)
+    found = []
+    for level in candidates(bundle, caller.acting_role or "", action):
+        if not level.pseudonyms:
+            found.append(View(level=level, domain=None))
+        elif caller.project and caller.project.strip():
+            found.append(View(level=level, domain=domain_key(services.project_key(caller.project), level.name)))
+    return found
+
+
+def original_uid(services: Services, view: View, uid: str) -> str | None:
+    """The stored UID that this world writes as `uid`; None if it writes none so."""
+    check_uid(uid)
+    if view.domain is None:
+        return uid
+    row_key = row_key_of_uid(view.domain, uid)
+    found = services.catalog.identifier_of(row_key) if row_key else None
+    return found.value if found and found.kind is IdentifierKind.UID else None
+
+
+def admit(
+    services: Services, ask: Ask, action: Action, *, study: str, series: str | None = None, instance: str | None = None
+) -> Admission:
+    """Find what a path names and decide about it.
+
+    Raises `InvalidUID`, `Forbidden` (the role never has this action) or `NotFound` (there is nothing here for this
+    caller, whether or not something exists).
+    """
+    for uid in (study, series, instance):
+        if uid is not None:
+            check_uid(uid)
+    bundle = services.policy.current
+    caller = acting(bundle, ask)
+    for view in views(services, bundle, caller, action):
+        found = _instances(services, view, study, series, instance)
+        if not found:
+            continue
+        decision = decide(bundle, caller, action, found[0].study, services.clock())
+        if isinstance(decision, Permit) and decision.level.name == view.level.name:
+            return Admission(permit=decision, view=view, instances=tuple(found))
+    raise NotFound
+
+
+def _instances(
+    services: Services, view: View, study: str, series: str | None, instance: str | None
+) -> list[InstanceRecord]:
+    originals = [original_uid(services, view, uid) if uid is not None else "" for uid in (study, series, instance)]
+    if any(uid is None for uid in originals):
+        return []
+    study_uid, series_uid, instance_uid = (uid or "" for uid in originals)
+    if instance_uid:
+        path = InstancePath(study=study_uid, series=series_uid, instance=instance_uid)
+        one = services.catalog.find_instance(path)
+        return [one] if one else []
+    return services.catalog.instances_of(study_uid, series_uid or None)

@@ -1,0 +1,52 @@
+"""The command `safelight`. A command's module is imported only when it is called: `serve` never sees the demo."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import sys
+
+import click
+
+from server import __version__
+from server.errors import SafelightError
+
+COMMANDS = {
+    "audit": "audit",
+    "demo": "demo",
+    "import": "importing",
+    "init": "init",
+    "keys": "keys",
+    "label": "label",
+    "policy": "policy",
+    "screen": "screen",
+    "serve": "serve",
+    "token": "token",
+}
+
+
+class _Commands(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(f"server.commands.{COMMANDS[cmd_name]}").command
+        return command
+
+
+@click.command(cls=_Commands)
+@click.version_option(__version__, prog_name="safelight")
+def cli() -> None:
+    """One sealed film, many views: a DICOMweb server that answers each role at the level it earns."""
+
+
+def main() -> None:
+    """Run a command; what it refuses on purpose is one line and exit status 1."""
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s %(message)s", level=logging.WARNING)
+    try:
+        cli()
+    except SafelightError as error:
+        click.echo(f"safelight: {error}", err=True)
+        sys.exit(1)

@@ -1,0 +1,172 @@
+"""Unseal, decode, MASK: the darkroom. The one place where an original is open, and nothing unmasked comes out of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from server.admit import View
+from server.errors import NotFound, SealBroken, UnsupportedPixels
+from server.metadata.deidentify import deidentify
+from server.metadata.elements import Elements, first_text
+from server.metadata.masked import MaskedDataset, PixelForm, with_pixel_form
+from server.metadata.part10 import reread
+from server.metadata.view import to_pydicom
+from server.model import (
+    Identifier,
+    IdentifierKind,
+    InstanceRecord,
+    MaskingLevel,
+    Region,
+    RegionKind,
+    RegionStyle,
+    ScreeningState,
+)
+from server.pixels.decode import decode, decoded_photometric
+from server.pixels.description import PixelDescription, PixelKeyword, describe
+from server.pixels.frame import Frame
+from server.pixels.frames import FrameLayout
+from server.pixels.redact import MaskedFrame, redact
+from server.screening.regions import decode_regions
+from server.services import Services
+
+# What a sealed original consists of, in this order: manifest, everything before the pixel data element's value, one
+# segment a frame, everything after.
+CONTENT = "instance"
+REGIONS = "regions"
+_MANIFEST, _HEAD, _FIRST_FRAME = 0, 1, 2
+_PHOTOMETRIC, _SOP_INSTANCE_UID = 0x00280004, 0x00080018
+
+
+@dataclass(frozen=True, kw_only=True)
+class Original:
+    """One opened original: its data set without pixel data, how its frames lie, its regions and row keys."""
+
+    record: InstanceRecord
+    elements: Elements
+    description: PixelDescription | None
+    layout: FrameLayout | None
+    pixel_keyword: PixelKeyword
+    row_keys: Mapping[Identifier, bytes]
+    regions: tuple[Region, ...]
+    study_key: bytes
+
+
+def manifest(row_keys: Mapping[Identifier, bytes], layout: FrameLayout | None, pixel_keyword: str | None) -> bytes:
+    """The first segment of a sealed original."""
+    value = {
+        "row_keys": [[key.kind.value, key.value, row.hex()] for key, row in row_keys.items()],
+        "layout": layout.to_json() if layout else None,
+        "pixel_keyword": pixel_keyword,
+    }
+    return json.dumps(value, separators=(",", ":")).encode()
+
+
+def unseal(services: Services, record: InstanceRecord) -> Original:
+    """Open everything of an original but its frames. Raises `SealBroken` for whatever does not authenticate."""
+    study_key = services.study_key(record.path.study)
+    content = record.content
+    head = services.objects.open_segment(study_key, content, _HEAD)
+    tail = services.objects.open_segment(study_key, content, content.segments - 1)
+    facts = json.loads(services.objects.open_segment(study_key, content, _MANIFEST))
+    elements = reread(head, tail, record.transfer_syntax_uid)
+    if first_text(elements, _SOP_INSTANCE_UID) != record.path.instance:
+        raise SealBroken("the object is not the one its catalogue row names")
+    layout = FrameLayout.from_json(facts["layout"]) if facts["layout"] else None
+    description = None
+    if layout is not None:
+        description = describe(to_pydicom(elements), record.transfer_syntax_uid, keyword=facts["pixel_keyword"])
+    row_keys = {
+        Identifier(kind=IdentifierKind(kind), value=value): bytes.fromhex(row) for kind, value, row in facts["row_keys"]
+    }
+    return Original(
+        record=record,
+        elements=elements,
+        description=description,
+        layout=layout,
+        pixel_keyword=facts["pixel_keyword"] or "PixelData",
+        row_keys=row_keys,
+        regions=_regions(services, study_key, record),
+        study_key=study_key,
+    )
+
+
+def masked_dataset(original: Original, view: View) -> MaskedDataset:
+    """The attributes as this level shows them."""
+    record = original.record
+    return deidentify(
+        original.elements,
+        view.level,
+        view.names(record.study, original.row_keys),
+        pixels_masked=record.screening is ScreeningState.SCREENED,
+    )
+
+
+def sent_dataset(services: Services, original: Original, view: View) -> MaskedDataset:
+    """`masked_dataset` with the pixel description of what is sent: frames are decoded, which can change their form."""
+    masked = masked_dataset(original, view)
+    description, layout = original.description, original.layout
+    if (
+        description is None
+        or layout is None
+        or description.data_kind != "integer"
+        or _PHOTOMETRIC not in masked.elements
+    ):
+        return masked
+    segment = services.objects.open_segment(original.study_key, original.record.content, _FIRST_FRAME)
+    form = PixelForm(
+        photometric_interpretation=decoded_photometric(segment, description),
+        samples_per_pixel=description.samples_per_pixel,
+        bits_allocated=description.bits_allocated,
+        bits_stored=description.bits_stored,
+        high_bit=description.high_bit,
+        signed=description.signed,
+    )
+    return with_pixel_form(masked, form)
+
+
+def decoded_frame(services: Services, original: Original, number: int) -> Frame:
+    """Frame `number` (from 1), opened and decoded from its own segment alone; for the masker and the detector only.
+
+    Raises `NotFound` for a frame that does not exist, `UnsupportedPixels`, `DecodeFailed`, `SealBroken`.
+    """
+    description, layout = original.description, original.layout
+    if description is None or layout is None:
+        raise UnsupportedPixels("the object has no pixel data")
+    if not 1 <= number <= description.number_of_frames:
+        raise NotFound
+    index, bit_offset = layout.segment_of(number)
+    segment = services.objects.open_segment(original.study_key, original.record.content, _FIRST_FRAME + index)
+    return decode(segment, description, services.decoder, bit_offset=bit_offset)
+
+
+def masked_frame(services: Services, original: Original, level: MaskingLevel, number: int) -> MaskedFrame:
+    """Frame `number` as this level shows it: masked on stored values before anything else is done with them."""
+    return redact(
+        decoded_frame(services, original, number),
+        original.regions,
+        level,
+        screened=original.record.screening is ScreeningState.SCREENED,
+        frame_number=number,
+    )
+
+
+def _regions(services: Services, study_key: bytes, record: InstanceRecord) -> tuple[Region, ...]:
+    """The current region set of an instance; none before it is screened."""
+    if record.regions is None:
+        return ()
+    return decode_regions(services.objects.open_segment(study_key, record.regions, 0)).regions
+
+
+def thumbnail_level(level: MaskingLevel) -> MaskingLevel:
+    """The level for a thumbnail: the role's own, but never with text and never unscreened.
+
+    PS3.18 section 10.4.1.1.5: a thumbnail shall not contain any Patient Identifying Information.
+    """
+    regions = {
+        kind: RegionStyle.MOSAIC if style is RegionStyle.KEEP and kind is not RegionKind.BODY else style
+        for kind, style in level.regions.items()
+    }
+    unscreened = RegionStyle.MOSAIC if level.unscreened is RegionStyle.KEEP else level.unscreened
+    return replace(level, regions=regions, unscreened=unscreened)

@@ -1,0 +1,289 @@
+"""Store: from the bytes of one Part 10 object to a sealed, catalogued, queued original — or to nothing at all."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import hmac
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from enum import IntEnum
+from typing import cast
+
+import orjson
+
+from server import record
+from server.admit import acting, forbidden
+from server.catalog.register import Duplicate, NewInstance
+from server.develop import CONTENT, manifest
+from server.errors import (
+    Conflict,
+    Forbidden,
+    SafelightError,
+    StorageUnavailable,
+    TooLarge,
+    UnreadableObject,
+    UnsupportedPixels,
+)
+from server.metadata.attributes import Attributes, dataset_from_attributes, level_attributes
+from server.metadata.identifiers import identifiers, patient_identity
+from server.metadata.parse import Limits
+from server.metadata.part10 import StoredObject, read
+from server.model import (
+    Action,
+    Ask,
+    Caller,
+    Deny,
+    Identifier,
+    InstancePath,
+    Representation,
+    StudyLabels,
+)
+from server.pixels.description import PixelDescription, PixelKeyword, describe
+from server.pixels.frames import FrameLayout, split
+from server.policy.decide import govern
+from server.services import Services
+
+_EXTENDED_OFFSETS, _EXTENDED_LENGTHS = 0x7FE00001, 0x7FE00002
+
+
+class FailureReason(IntEnum):
+    """Why an object was not stored: the values of Failure Reason (0008,1197), PS3.18 Table I.2-2 and PS3.4 Annex B."""
+
+    PROCESSING_FAILURE = 0x0110
+    NOT_AUTHORIZED = 0x0124
+    DATA_SET_MISMATCH = 0xA900
+    CANNOT_UNDERSTAND = 0xC000
+    TRANSFER_SYNTAX = 0xC122
+    OUT_OF_RESOURCES = 0xA700
+    DUPLICATE_INSTANCE = 0x0111
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stored:
+    """One object is in the store, now or already; its UIDs as they were sent."""
+
+    path: InstancePath
+    sop_class_uid: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class NotStored:
+    """One object was refused; UIDs as far as they could be read ("" otherwise)."""
+
+    reason: FailureReason
+    explanation: str
+    sop_class_uid: str = ""
+    sop_instance_uid: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Storer:
+    """On whose account a study is stored: fixed by the first store, together with the patient."""
+
+    subject: str
+    department: str
+    departments: frozenset[str] = frozenset()
+    care_team: frozenset[str] = frozenset()
+
+
+def storer_of(services: Services, ask: Ask) -> tuple[Ask, Storer]:
+    """The acting role's right to store. Raises `Forbidden` for every role that the policy does not let store."""
+    bundle = services.policy.current
+    caller = acting(bundle, ask)
+    decision = govern(bundle, caller, Action.STORE)
+    if isinstance(decision, Deny):
+        raise forbidden(decision)
+    return replace(ask, caller=caller), Storer(subject=caller.subject, department=_department(caller))
+
+
+def _department(caller: Caller) -> str:
+    """The one department that a store counts for. Raises `Forbidden` where it is not one."""
+    if len(caller.departments) != 1:
+        raise Forbidden("storing needs a token with exactly one department")
+    return next(iter(caller.departments))
+
+
+def store(services: Services, ask: Ask, storer: Storer, body: bytes, *, study: str | None = None) -> Stored | NotStored:
+    """Store one object. A refusal is a value with its reason, and both are in the journal.
+
+    `study` is the study of the request's path, if it names one (PS3.18 section 10.5.1).
+    """
+    try:
+        outcome: Stored | NotStored = _store(services, storer, body, study)
+    except _Refused as refused:
+        outcome = refused.outcome
+    name = outcome.path.instance if isinstance(outcome, Stored) else outcome.sop_instance_uid
+    reason = "stored" if isinstance(outcome, Stored) else f"{outcome.reason.name}: {outcome.explanation}"
+    status = 200 if isinstance(outcome, Stored) else 409
+    subject = record.Subject(action=Action.STORE, object=name)
+    services.journal.append(record.event(ask, subject, "store", status, reason=reason))
+    return outcome
+
+
+class _Refused(SafelightError):
+    """Carries a `NotStored` from where it was noticed to where it is recorded."""
+
+    def __init__(self, outcome: NotStored) -> None:
+        super().__init__(outcome.explanation)
+        self.outcome = outcome
+
+
+def _store(services: Services, storer: Storer, body: bytes, study: str | None) -> Stored:
+    stored = _parse(services, body)
+    path = stored.path
+    names = {"sop_class_uid": stored.sop_class_uid, "sop_instance_uid": path.instance}
+
+    def refuse(reason: FailureReason, explanation: str) -> _Refused:
+        return _Refused(NotStored(reason=reason, explanation=explanation, **names))
+
+    if study is not None and study != path.study:
+        raise refuse(FailureReason.DATA_SET_MISMATCH, "the object belongs to another study than the request names")
+    try:
+        layout = _layout(stored)
+    except UnsupportedPixels as error:
+        raise refuse(FailureReason.TRANSFER_SYNTAX, str(error)) from error
+    digest = hmac.new(services.digest_key, body, hashlib.sha256).digest()
+    try:
+        _seal(services, storer, stored, layout, digest)
+    except Conflict as error:
+        raise refuse(FailureReason.DUPLICATE_INSTANCE, str(error)) from error
+    except UnreadableObject as error:
+        raise refuse(FailureReason.CANNOT_UNDERSTAND, str(error)) from error
+    return Stored(path=path, sop_class_uid=names["sop_class_uid"])
+
+
+def _parse(services: Services, body: bytes) -> StoredObject:
+    try:
+        return read(body, Limits(inflated=services.settings.max_object_bytes))
+    except UnreadableObject as error:
+        reason = NotStored(reason=FailureReason.CANNOT_UNDERSTAND, explanation=str(error))
+        raise _Refused(reason) from error
+    except TooLarge as error:
+        reason = NotStored(reason=FailureReason.OUT_OF_RESOURCES, explanation=str(error))
+        raise _Refused(reason) from error
+
+
+def _layout(stored: StoredObject) -> FrameLayout | None:
+    """How the frames lie in the body; None for an object without pixels. Raises `UnsupportedPixels`."""
+    description = _description(stored)
+    if description is None or stored.pixel_offset is None:
+        return None
+    tables = (stored.elements.get(tag) for tag in (_EXTENDED_OFFSETS, _EXTENDED_LENGTHS))
+    offsets, lengths = (table.value if table else b"" for table in tables)
+    body = memoryview(stored.body)
+    return split(body, stored.pixel_offset, description, extended_offsets=offsets, extended_lengths=lengths)
+
+
+def _description(stored: StoredObject) -> PixelDescription | None:
+    if stored.pixel_keyword is None:
+        return None
+    keyword = cast(PixelKeyword, stored.pixel_keyword)
+    description = describe(stored.dataset, stored.transfer_syntax_uid, keyword=keyword)
+    if description is None:
+        raise UnsupportedPixels("pixel data without an image pixel module")
+    return description
+
+
+def _seal(
+    services: Services,
+    storer: Storer,
+    stored: StoredObject,
+    layout: FrameLayout | None,
+    digest: bytes,
+) -> None:
+    """Seal the object and catalogue it. Nothing is visible before the last step, which is one transaction.
+
+    What a crash leaves behind is a sealed file without a row, which the next start sweeps away.
+    """
+    catalog, path = services.catalog, stored.path
+    if (known := catalog.exists(path.instance)) is not None:
+        if known[0] != path or not hmac.compare_digest(known[1], digest):
+            raise Conflict("another object is stored under this SOP Instance UID")
+        return
+    row_keys = catalog.row_keys(identifiers(stored.elements), study_uid=path.study)
+    first = manifest(row_keys, layout, stored.pixel_keyword)
+    study_key = services.study_key(path.study)
+    try:
+        content = services.objects.put(study_key, CONTENT, _segments(stored, layout, first))
+    except OSError as error:
+        raise StorageUnavailable(f"sealing failed: {errno.errorcode.get(error.errno or 0, '?')}") from error
+    study, series, instance = level_attributes(stored.elements)
+    try:
+        outcome = catalog.register(
+            NewInstance(
+                path=path,
+                patient=patient_identity(stored.elements),
+                labels=StudyLabels(
+                    stored_by=storer.subject,
+                    stored_department=storer.department,
+                    stored_at=services.clock(),
+                    departments=storer.departments,
+                    care_team=storer.care_team,
+                ),
+                study_attributes=study,
+                series_attributes=series,
+                instance_attributes=instance,
+                study_row_keys=_chosen(row_keys, study),
+                series_row_keys=_chosen(row_keys, study, series),
+                instance_row_keys=_chosen(row_keys, study, instance),
+                sop_class_uid=stored.sop_class_uid,
+                transfer_syntax_uid=stored.transfer_syntax_uid,
+                number_of_frames=frames.number_of_frames if (frames := _description(stored)) else 0,
+                content=content,
+                body_digest=digest,
+            )
+        )
+    except SafelightError:
+        services.objects.delete(content)
+        raise
+    if isinstance(outcome, Duplicate):
+        services.objects.delete(content)
+
+
+def _segments(stored: StoredObject, layout: FrameLayout | None, first: bytes) -> list[bytes | memoryview]:
+    """What is sealed: the manifest, then the whole object cut at its frames, so that one frame opens alone."""
+    body = memoryview(stored.body)
+    if layout is None:
+        return [first, body, b""]
+    frames = [body[start:stop] for start, stop in layout.ranges]
+    return [first, body[: layout.ranges[0][0]], *frames, body[layout.tail_start :]]
+
+
+def _chosen(row_keys: Mapping[Identifier, bytes], *levels: Attributes) -> dict[Identifier, bytes]:
+    """The row keys of what these attributes name; all of an object's stay sealed with it."""
+    return {one: row_keys[one] for one in identifiers(dataset_from_attributes(*levels)) if one in row_keys}
+
+
+def response(services: Services, outcomes: list[Stored | NotStored], study: str | None) -> Representation:
+    """The Store Instances Response Module (PS3.18 table 10.5.3-2 and annex I) and its status: 200, 202 or 409."""
+    base = f"{services.settings.public_url}/dicomweb"
+    stored = [one for one in outcomes if isinstance(one, Stored)]
+    refused = [one for one in outcomes if isinstance(one, NotStored)]
+    module: dict[str, object] = {}
+    if study is not None:
+        module["00081190"] = {"vr": "UR", "Value": [f"{base}/studies/{study}"]}
+    if refused:
+        module["00081198"] = {"vr": "SQ", "Value": [_failed(one) for one in refused]}
+    if stored:
+        module["00081199"] = {"vr": "SQ", "Value": [_referenced(base, one) for one in stored]}
+    status = 200 if not refused else 202 if stored else 409
+    return Representation(media_type="application/dicom+json", body=orjson.dumps(module), status=status)
+
+
+def _failed(one: NotStored) -> dict[str, object]:
+    item: dict[str, object] = {"00081197": {"vr": "US", "Value": [int(one.reason)]}}
+    for tag, uid in (("00081150", one.sop_class_uid), ("00081155", one.sop_instance_uid)):
+        if uid:
+            item[tag] = {"vr": "UI", "Value": [uid]}
+    return item
+
+
+def _referenced(base: str, one: Stored) -> dict[str, object]:
+    path = one.path
+    url = f"{base}/studies/{path.study}/series/{path.series}/instances/{path.instance}"
+    return {
+        "00081150": {"vr": "UI", "Value": [one.sop_class_uid]},
+        "00081155": {"vr": "UI", "Value": [path.instance]},
+        "00081190": {"vr": "UR", "Value": [url]},
+    }

@@ -1,0 +1,57 @@
+"""The shared words: frozen values in DICOM's and OAuth's own terms, valid from construction.
+
+No stage owns these, every stage speaks them. Regions speak of rows and columns, never of x and y; frames count
+from 1, as in DICOM PS3.3 C.7.6.6.
+"""
+
+from __future__ import annotations
+
+from server.model.decisions import Caller, Decision, Deny, ElementRules, MaskingLevel, Permit
+from server.model.exchange import Ask, AuditEvent, Randomness, Representation
+from server.model.lists import Action, ElementAction, IdentifierKind, RegionKind, RegionStyle, ScreeningState
+from server.model.pictures import RenderParameters, Viewport, Window, WindowFunction
+from server.model.records import (
+    Identifier,
+    InstancePath,
+    InstanceRecord,
+    ObjectReference,
+    PatientIdentity,
+    Region,
+    SeriesRecord,
+    StudyLabels,
+    StudyRecord,
+    check_uid,
+)
+
+__all__ = [
+    "Action",
+    "Ask",
+    "AuditEvent",
+    "Caller",
+    "Decision",
+    "Deny",
+    "ElementAction",
+    "ElementRules",
+    "Identifier",
+    "IdentifierKind",
+    "InstancePath",
+    "InstanceRecord",
+    "MaskingLevel",
+    "ObjectReference",
+    "PatientIdentity",
+    "Permit",
+    "Randomness",
+    "Region",
+    "RegionKind",
+    "RegionStyle",
+    "RenderParameters",
+    "Representation",
+    "ScreeningState",
+    "SeriesRecord",
+    "StudyLabels",
+    "StudyRecord",
+    "Viewport",
+    "Window",
+    "WindowFunction",
+    "check_uid",
+]

@@ -1,0 +1,98 @@
+"""Who asks, what a masking level does, and what was decided."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from server.model.lists import Action, ElementAction, RegionKind, RegionStyle
+from server.model.records import PatientIdentity
+
+
+@dataclass(frozen=True, kw_only=True)
+class Caller:
+    """Who asks, from a verified token and nothing else.
+
+    `roles` are the roles held that the policy knows; `acting_role` is the one in force, None until it is chosen.
+    `project` is the research grant, `purpose` an HL7 v3 PurposeOfUse code, `patient` the patient binding.
+    """
+
+    subject: str
+    issuer: str
+    client: str
+    roles: frozenset[str]
+    acting_role: str | None = None
+    project: str | None = None
+    purpose: str | None = None
+    patient: PatientIdentity | None = None
+    departments: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, kw_only=True)
+class ElementRules:
+    """Which PS3.15 action applies to which attribute; `default` to all the rest.
+
+    `by_tag` is keyed by the 32-bit tag. `private` applies to every private element and wins over `default`.
+    """
+
+    default: ElementAction
+    private: ElementAction
+    by_tag: Mapping[int, ElementAction]
+
+
+@dataclass(frozen=True, kw_only=True)
+class MaskingLevel:
+    """One file of `policies/levels/`: everything that happens to an original on its way to a caller.
+
+    `transactions` are the retrieve and search actions whose answers may leave at this level. `whole_frame` is what
+    happens to every frame whatever was found, `unscreened` to the frames of an instance whose screening has not
+    finished; `longest_side` bounds rendered pictures in pixels (None: as stored). `pseudonyms` replaces identifiers
+    per project, `shift_dates` moves all dates of a patient together.
+    """
+
+    name: str
+    description: str
+    transactions: frozenset[Action]
+    elements: ElementRules
+    pseudonyms: bool
+    shift_dates: bool
+    regions: Mapping[RegionKind, RegionStyle]
+    unscreened: RegionStyle
+    whole_frame: RegionStyle
+    keep_unused_bits: bool
+    longest_side: int | None
+    fingerprint: str
+
+    @property
+    def alters_samples(self) -> bool:
+        """Whether any sample of any frame may differ from the stored one."""
+        styles = {*self.regions.values(), self.unscreened, self.whole_frame}
+        return styles != {RegionStyle.KEEP} or not self.keep_unused_bits
+
+
+@dataclass(frozen=True, kw_only=True)
+class Permit:
+    """A decision to answer: at which level, for which acting role, by which rules of which policy bundle."""
+
+    level: MaskingLevel
+    acting_role: str
+    rules: tuple[str, ...]
+    policy: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Deny:
+    """A decision not to answer. `forbidden`: the role never has this action (403); else the object is not there (404).
+
+    `hint` may be shown to the caller and never speaks of the object.
+    """
+
+    forbidden: bool
+    policy: str
+    reason: str
+    hint: str = ""
+    acting_role: str | None = None
+
+
+Decision = Permit | Deny

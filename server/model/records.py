@@ -1,0 +1,156 @@
+"""What the catalogue knows of patients, studies, series and instances, and how each is named."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from server.errors import InvalidUID
+from server.model.lists import IdentifierKind, RegionKind, ScreeningState
+
+_UID = re.compile(r"(0|[1-9][0-9]*)(\.(0|[1-9][0-9]*))+", re.ASCII)
+
+
+def check_uid(value: str) -> str:
+    """Return `value` if it is a valid UID (PS3.5 section 9.1: at most 64 characters, no leading zeros).
+
+    Raises `InvalidUID` otherwise.
+    """
+    if len(value) > 64 or not _UID.fullmatch(value):
+        raise InvalidUID
+    return value
+
+
+@dataclass(frozen=True, kw_only=True)
+class InstancePath:
+    """Study, series and SOP instance UID of one object; valid UIDs by construction (PS3.18 section 10.1)."""
+
+    study: str
+    series: str
+    instance: str
+
+    def __post_init__(self) -> None:
+        for uid in (self.study, self.series, self.instance):
+            check_uid(uid)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PatientIdentity:
+    """A patient as PS3.3 C.7.1.1 identifies one: Patient ID within Issuer of Patient ID ("" when absent)."""
+
+    issuer: str
+    patient_id: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyLabels:
+    """What the server itself recorded about who cares for a study; never read from the film's header.
+
+    `stored_*` are fixed by the first store (the technologist's subject and department, seconds since the epoch);
+    `departments` and `care_team` (subjects) are the care relation, set by import, by command or by a role that may.
+    """
+
+    stored_by: str
+    stored_department: str
+    stored_at: float
+    departments: frozenset[str] = frozenset()
+    care_team: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, kw_only=True)
+class ObjectReference:
+    """The current version of one sealed object, as its catalogue row vouches for it.
+
+    `name` is 32 lower-case hexadecimal digits, random; `segments` is the number of sealed segments, at least 1.
+    """
+
+    name: str
+    kind: str
+    version: int
+    segments: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Region:
+    """A rectangle to hide, in whole samples of the stored frame; half-open, rows before columns.
+
+    `frames` is the set of frame numbers it applies to (from 1), or None for every frame. `confidence` is 0 to 1.
+    """
+
+    kind: RegionKind
+    top_row: int
+    left_column: int
+    row_count: int
+    column_count: int
+    frames: frozenset[int] | None = None
+    confidence: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.row_count < 1 or self.column_count < 1:
+            raise ValueError("a region has at least one row and one column")
+        if self.frames is not None and (not self.frames or min(self.frames) < 1):
+            raise ValueError("frames count from 1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Identifier:
+    """A value that identifies: a UID, a patient (as `issuer + "\\x00" + id`), an accession number, another local ID."""
+
+    kind: IdentifierKind
+    value: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyRecord:
+    """One study as catalogued: what a decision about it may look at. `row` is random, `revision` changes with labels.
+
+    `attributes` are the study-level attributes of the first stored instance, in the DICOM JSON model (PS3.18 F.2),
+    keyed by eight upper-case hexadecimal digits; `row_keys` maps each of its identifiers to the random key
+    that every pseudonym is computed from.
+    """
+
+    row: str
+    study_instance_uid: str
+    patient: PatientIdentity
+    labels: StudyLabels
+    revision: bytes
+    attributes: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
+    row_keys: Mapping[Identifier, bytes] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SeriesRecord:
+    """One series as catalogued; `attributes` and `row_keys` as in `StudyRecord`, at series level."""
+
+    row: str
+    series_instance_uid: str
+    study: StudyRecord
+    attributes: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
+    row_keys: Mapping[Identifier, bytes] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class InstanceRecord:
+    """One instance as catalogued: no pixels, nothing that a stored header could use to unmask.
+
+    `content` is the sealed original, `regions` the sealed region set (None until screened); `revision` is random and
+    changes whenever the row does, so an ETag built on it never speaks of the content.
+    """
+
+    row: str
+    path: InstancePath
+    series: SeriesRecord
+    sop_class_uid: str
+    transfer_syntax_uid: str
+    number_of_frames: int
+    screening: ScreeningState
+    content: ObjectReference
+    regions: ObjectReference | None
+    revision: bytes
+    attributes: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
+    row_keys: Mapping[Identifier, bytes] = field(default_factory=dict)
+
+    @property
+    def study(self) -> StudyRecord:
+        return self.series.study

@@ -1,0 +1,93 @@
+"""Retrieve rendered (PS3.18 sections 10.4.1.1.4 and .5): pictures of 8 bits a channel, from masked samples only."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from server.develop import masked_dataset, masked_frame, thumbnail_level, unseal
+from server.errors import NotAcceptable, UnsupportedPixels
+from server.model import Action, Ask, InstanceRecord, MaskingLevel, RenderParameters, Representation
+from server.multipart import Part
+from server.negotiate import Choice
+from server.pixels.display import display_attributes
+from server.pixels.encode import encode_gif, encode_jpeg, encode_png
+from server.pixels.render import MaskedPicture, render
+from server.retrieve import check_numbers
+from server.services import Services
+from server.transaction import Transaction
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """What a request for pictures asks: frames (None: the first, or all as an animation), how, JPEG quality 1-100."""
+
+    numbers: tuple[int, ...] | None
+    parameters: RenderParameters
+    quality: int
+
+
+def rendered(services: Services, ask: Ask, choice: Choice, wanted: Wanted, **path: str) -> Representation:
+    """Pictures of the instances below the path, or of the given frames of one."""
+    transaction = Transaction.begin(services, ask, Action.RETRIEVE_RENDERED, choice, path)
+    return _answer(transaction, _with_pixels(transaction), transaction.view.level, wanted)
+
+
+def thumbnail(services: Services, ask: Ask, choice: Choice, wanted: Wanted, **path: str) -> Representation:
+    """One small picture without any identifying text, whatever the role."""
+    transaction = Transaction.begin(services, ask, Action.RETRIEVE_THUMBNAIL, choice, path)
+    first = _with_pixels(transaction)[:1]
+    one_frame = replace(wanted, numbers=(wanted.numbers or (1,))[:1])
+    return _answer(transaction, first, thumbnail_level(transaction.view.level), one_frame)
+
+
+def _with_pixels(transaction: Transaction) -> list[InstanceRecord]:
+    chosen = [one for one in transaction.instances if one.number_of_frames]
+    if not chosen:
+        raise UnsupportedPixels("there is no picture in it")
+    return chosen
+
+
+def _answer(
+    transaction: Transaction, chosen: Sequence[InstanceRecord], level: MaskingLevel, wanted: Wanted
+) -> Representation:
+    choice, extra = transaction.choice, repr(wanted)
+    if choice.multipart:
+        bodies = _bodies(transaction, chosen, level, wanted)
+        parts = (Part(media_type=choice.media_type, body=body) for body in bodies)
+        return transaction.answer_parts(parts, extra=extra)
+    if len(chosen) > 1 or (wanted.numbers is not None and len(wanted.numbers) > 1):
+        raise NotAcceptable
+    return transaction.answer(lambda: next(_bodies(transaction, chosen, level, wanted)), extra=extra)
+
+
+def _bodies(
+    transaction: Transaction, chosen: Sequence[InstanceRecord], level: MaskingLevel, wanted: Wanted
+) -> Iterator[bytes]:
+    services, media_type = transaction.services, transaction.choice.media_type
+    animated = media_type == "image/gif" and wanted.numbers is None
+    for one in chosen:
+        original = unseal(services, one)
+        numbers: Sequence[int] = wanted.numbers or (1,)
+        if animated:
+            numbers = range(1, one.number_of_frames + 1)
+        check_numbers(original, numbers)
+        dataset = masked_dataset(original, transaction.view).dataset
+        pictures = (
+            render(
+                masked_frame(services, original, level, number),
+                wanted.parameters,
+                display_attributes(dataset, frame_number=number),
+            )
+            for number in numbers
+        )
+        if animated:
+            yield encode_gif(list(pictures))
+        else:
+            yield from (_encoded(picture, media_type, wanted.quality) for picture in pictures)
+
+
+def _encoded(picture: MaskedPicture, media_type: str, quality: int) -> bytes:
+    if media_type == "image/jpeg":
+        return encode_jpeg(picture, quality)
+    return encode_png(picture) if media_type == "image/png" else encode_gif([picture])

@@ -1,0 +1,86 @@
+"""Encode: from masked attributes and masked frames to the bytes of one representation. Nothing else goes in."""
+
+from __future__ import annotations
+
+from server.develop import Original, masked_dataset, masked_frame, sent_dataset, unseal
+from server.errors import NotFound
+from server.metadata.json_model import bulk_value, to_json
+from server.metadata.masked import MaskedDataset
+from server.metadata.write import EncapsulatedPixels, NativePixels, PixelElement, write
+from server.model import Action, InstanceRecord
+from server.negotiate import EXPLICIT_LITTLE_ENDIAN
+from server.pixels.encode import encode_native, encode_transfer_syntax
+from server.pixels.redact import MaskedFrame
+from server.transaction import Transaction
+
+PIXEL_TAG = "7FE00010"
+
+
+def json_model(transaction: Transaction, original: Original) -> dict[str, dict[str, object]]:
+    """The attributes of one instance in the DICOM JSON model; bulk data by URI where the level gives it."""
+    masked = sent_dataset(transaction.services, original, transaction.view)
+    base = f"{transaction.url(original.record)}/bulkdata"
+    offered = Action.RETRIEVE_BULKDATA in transaction.view.level.transactions
+    found = to_json(masked, lambda at, _element: f"{base}/{at}" if offered else None)
+    if original.description is not None and offered:
+        vr = "OB" if original.description.bits_allocated == 8 else "OW"
+        found[PIXEL_TAG] = {"vr": vr, "BulkDataURI": f"{base}/{PIXEL_TAG}"}
+    return found
+
+
+def part10(transaction: Transaction, one: InstanceRecord, transfer_syntax: str) -> bytes:
+    """One instance as a new Part 10 file, encoded from masked samples."""
+    original = unseal(transaction.services, one)
+    masked = sent_dataset(transaction.services, original, transaction.view)
+    return b"".join(write(masked, transfer_syntax, _pixels(transaction, original, transfer_syntax)))
+
+
+def frame(transaction: Transaction, original: Original, number: int, transfer_syntax: str) -> bytes:
+    """One frame in a transfer syntax."""
+    return _encoded(masked_frame(transaction.services, original, transaction.view.level, number), transfer_syntax)
+
+
+def bulk_paths(transaction: Transaction, original: Original) -> list[str]:
+    """The paths of all values that the metadata of this level refers to by URI."""
+    found: list[str] = []
+
+    def note(path: str, _element: object) -> str:
+        found.append(path)
+        return path
+
+    to_json(_masked(transaction, original), note)
+    return [*found, PIXEL_TAG] if original.description is not None else found
+
+
+def bulk(transaction: Transaction, original: Original, path: str) -> bytes:
+    """One bulk value of this level. Raises `NotFound` for whatever its metadata does not hold."""
+    if path != PIXEL_TAG:
+        return bulk_value(_masked(transaction, original), path)[1]
+    pixels = _pixels(transaction, original, EXPLICIT_LITTLE_ENDIAN)
+    if not isinstance(pixels, NativePixels):
+        raise NotFound
+    return pixels.value
+
+
+def _masked(transaction: Transaction, original: Original) -> MaskedDataset:
+    return masked_dataset(original, transaction.view)
+
+
+def _pixels(transaction: Transaction, original: Original, transfer_syntax: str) -> PixelElement | None:
+    """All frames of an object, masked and encoded anew; None for an object without pixel data."""
+    description = original.description
+    if description is None:
+        return None
+    numbers = range(1, description.number_of_frames + 1)
+    masked = (masked_frame(transaction.services, original, transaction.view.level, number) for number in numbers)
+    if transfer_syntax != EXPLICIT_LITTLE_ENDIAN:
+        return EncapsulatedPixels(frames=[_encoded(one, transfer_syntax) for one in masked])
+    # One-bit frames follow each other without gaps, so they are packed together.
+    value = encode_native(list(masked)) if description.bits_allocated == 1 else b"".join(map(encode_native, masked))
+    return NativePixels(value=value, keyword=original.pixel_keyword)
+
+
+def _encoded(masked: MaskedFrame, transfer_syntax: str) -> bytes:
+    if transfer_syntax == EXPLICIT_LITTLE_ENDIAN:
+        return encode_native(masked)
+    return encode_transfer_syntax(masked, transfer_syntax)

@@ -1,0 +1,133 @@
+"""Retrieve (PS3.18 section 10.4): admit, develop, encode, record, answer — each transaction reads in that order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import orjson
+
+from server import represent
+from server.develop import Original, masked_dataset, unseal
+from server.errors import BadRequest, NotAcceptable, NotFound, UnsupportedPixels
+from server.model import Action, Ask, Representation
+from server.multipart import Part
+from server.negotiate import EXPLICIT_LITTLE_ENDIAN, Choice
+from server.services import Services
+from server.transaction import Transaction
+
+MOST_FRAMES_AT_ONCE = 10_000
+_OCTETS = f"application/octet-stream; transfer-syntax={EXPLICIT_LITTLE_ENDIAN}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Film:
+    """What the page says about one instance: the level, why, and the attributes at that level."""
+
+    level: str
+    role: str
+    reason: str
+    description: str
+    attributes: tuple[tuple[str, str], ...]
+
+
+def metadata(services: Services, ask: Ask, choice: Choice, **path: str) -> Representation:
+    """The attributes of every instance below the path in the DICOM JSON model (PS3.18 section 10.4.1.1.2)."""
+    transaction = Transaction.begin(services, ask, Action.RETRIEVE_METADATA, choice, path)
+
+    def develop() -> bytes:
+        every = (unseal(services, one) for one in transaction.instances)
+        return orjson.dumps([represent.json_model(transaction, original) for original in every])
+
+    return transaction.answer(develop)
+
+
+def instances(services: Services, ask: Ask, choice: Choice, **path: str) -> Representation:
+    """Every instance below the path as a new Part 10 file, encoded from masked samples, one after the other."""
+    transaction = Transaction.begin(services, ask, Action.RETRIEVE_INSTANCE, choice, path)
+    syntax = choice.transfer_syntax
+    if not choice.multipart:
+        if len(transaction.instances) != 1:
+            raise NotAcceptable
+        return transaction.answer(lambda: represent.part10(transaction, transaction.instances[0], syntax))
+    media_type = f"application/dicom; transfer-syntax={syntax}"
+    bodies = (represent.part10(transaction, one, syntax) for one in transaction.instances)
+    return transaction.answer_parts(Part(media_type=media_type, body=body) for body in bodies)
+
+
+def frames(services: Services, ask: Ask, choice: Choice, *, numbers: Sequence[int], **path: str) -> Representation:
+    """Frames in the asked order (PS3.18 section 10.4.1.1.6), each masked and encoded anew."""
+    transaction = Transaction.begin(services, ask, Action.RETRIEVE_FRAMES, choice, path)
+    original = unseal(services, transaction.instances[0])
+    check_numbers(original, numbers)
+    syntax = choice.transfer_syntax
+    bodies = (represent.frame(transaction, original, number, syntax) for number in numbers)
+    extra = ",".join(map(str, numbers))
+    if not choice.multipart:
+        if len(numbers) != 1:
+            raise NotAcceptable
+        return transaction.answer(lambda: next(bodies), extra=extra)
+    media_type = f"{choice.media_type}; transfer-syntax={syntax}"
+    return transaction.answer_parts((Part(media_type=media_type, body=body) for body in bodies), extra=extra)
+
+
+def bulkdata(services: Services, ask: Ask, choice: Choice, **path: str) -> Representation:
+    """All bulk data below the path (PS3.18 section 10.4.1.1.3): what the metadata of this level refers to by URI."""
+    transaction = Transaction.begin(services, ask, Action.RETRIEVE_BULKDATA, choice, path)
+    opened = [unseal(services, one) for one in transaction.instances]
+    found = [(original, at) for original in opened for at in represent.bulk_paths(transaction, original)]
+    if not found:
+        raise NotFound
+    if not choice.multipart:
+        if len(found) > 1:
+            raise NotAcceptable
+        return transaction.answer(lambda: represent.bulk(transaction, *found[0]))
+
+    def parts() -> Iterator[Part]:
+        for original, at in found:
+            location = f"{transaction.url(original.record)}/bulkdata/{at}"
+            body = represent.bulk(transaction, original, at)
+            yield Part(media_type=_OCTETS, body=body, headers={"Content-Location": location})
+
+    return transaction.answer_parts(parts())
+
+
+def bulkdata_element(services: Services, ask: Ask, choice: Choice, *, element: str, **path: str) -> Representation:
+    """One BulkDataURI of this level's metadata."""
+    transaction = Transaction.begin(services, ask, Action.RETRIEVE_BULKDATA, choice, path)
+    original = unseal(services, transaction.instances[0])
+    if not choice.multipart:
+        return transaction.answer(lambda: represent.bulk(transaction, original, element), extra=element)
+    body = represent.bulk(transaction, original, element)
+    return transaction.answer_parts(iter([Part(media_type=_OCTETS, body=body)]), extra=element)
+
+
+def film(services: Services, ask: Ask, **path: str) -> Film:
+    """What the page shows beside the picture; recorded as the retrieval of metadata that it is."""
+    choice = Choice(media_type="text/html", multipart=False)
+    transaction = Transaction.begin(services, ask, Action.RETRIEVE_METADATA, choice, path)
+    masked = masked_dataset(unseal(services, transaction.instances[0]), transaction.view)
+    permit = transaction.admission.permit
+    shown = Film(
+        level=permit.level.name,
+        role=permit.acting_role,
+        reason=permit.reason,
+        description=permit.level.description,
+        attributes=tuple(
+            (element.name, str(element.value)[:200])
+            for element in masked.dataset
+            if element.VR != "SQ" and not element.tag.is_private and element.VM
+        ),
+    )
+    transaction.answer(lambda: repr(shown).encode())
+    return shown
+
+
+def check_numbers(original: Original, numbers: Sequence[int]) -> None:
+    """Raise `NotFound` for a frame that does not exist, `UnsupportedPixels` where there are none, `BadRequest`."""
+    if original.description is None:
+        raise UnsupportedPixels("the object has no pixel data")
+    if len(numbers) > MOST_FRAMES_AT_ONCE:
+        raise BadRequest("too many frames are asked for at once")
+    if max(numbers) > original.description.number_of_frames:
+        raise NotFound

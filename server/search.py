@@ -1,0 +1,166 @@
+"""Search (QIDO-RS, PS3.18 section 10.6): matching, order, paging and counts are those of the caller's masked view.
+
+The policy and the mask come before the filter, the filter before paging. The sealed index only narrows the candidates
+down, and only for levels that show the very values it was built from, so it can't answer what the view does not show.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import islice
+
+import orjson
+
+from server import record
+from server.admit import View, acting, original_uid, views
+from server.catalog.keywords import StudyQuery
+from server.metadata.match import matches
+from server.model import Action, Ask, Caller, Permit, Representation, check_uid
+from server.narrow import narrowed
+from server.policy.decide import decide_many
+from server.policy.words import PolicyBundle
+from server.query import Query, SearchLevel
+from server.rows import Match, masked_for, pseudonym_order, row_of
+from server.services import Services
+
+SearchHandler = Callable[..., Representation]
+COUNTED = 1000
+_CHUNK = 256
+_PATIENT_NAME, _PATIENT_ID, _ACCESSION, _STUDY_DATE = 0x00100010, 0x00100020, 0x00080050, 0x00080020
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyRow:
+    """One line of the page's list, in the words of the view; `study`, `series`, `instance` name its first film."""
+
+    study: str
+    series: str
+    instance: str
+    patient_name: str
+    patient_id: str
+    study_date: str
+    modalities: str
+    description: str
+    accession: str
+    level: str
+
+
+def search(
+    services: Services, ask: Ask, query: Query, *, study: str | None = None, series: str | None = None
+) -> Representation:
+    """One of the six searches. Raises `Forbidden` for a role that never searches; what it may not see is not there."""
+    found, more = _page(services, ask, query, study, series)
+    rows = [row_of(services, match, query.level) for match in found]
+    headers = {}
+    if more:
+        told = f"{more}" if more < COUNTED else f"{COUNTED} or more"
+        headers["Warning"] = f'299 safelight "There are {told} additional results that can be requested"'
+    elif query.fuzzy:
+        sentence = "The fuzzymatching parameter is not supported. Only literal matching has been performed."
+        headers["Warning"] = f'299 safelight "{sentence}"'
+    answer = Representation(
+        media_type="application/dicom+json",
+        body=orjson.dumps(rows) if rows else b"",
+        status=200 if rows else 204,
+        headers=headers,
+    )
+    permit = found[0].permit if found else None
+    asked = orjson.dumps([[f"{tag:08X}" for tag in path] + [value] for path, value in query.keys]).decode()
+    subject = record.Subject(action=Action.SEARCH, object=f"{study or ''}/{series or ''}?{asked}", permit=permit)
+    return record.answer(services, ask, subject, answer)
+
+
+def table(services: Services, ask: Ask, *, limit: int) -> list[StudyRow]:
+    """The page's list of studies: the same search, in the words of the view, recorded as one."""
+    query = Query(level=SearchLevel.STUDY, keys=(), limit=limit, offset=0, fuzzy=False)
+    found, _ = _page(services, ask, query, None, None)
+    rows = []
+    for match in found:
+        first = next((one for one in services.catalog.instances_of(match.study.study_instance_uid)), None)
+        if first is None:
+            continue
+        values = row_of(services, match, SearchLevel.STUDY)
+        names = match.view.names(match.study, {**first.series.row_keys, **first.row_keys})
+        rows.append(
+            StudyRow(
+                study=names.uid(first.path.study),
+                series=names.uid(first.path.series),
+                instance=names.uid(first.path.instance),
+                patient_name=_text(values, _PATIENT_NAME),
+                patient_id=_text(values, _PATIENT_ID),
+                study_date=_text(values, _STUDY_DATE),
+                modalities=_text(values, 0x00080061),
+                description=_text(values, 0x00081030),
+                accession=_text(values, _ACCESSION),
+                level=match.permit.level.name,
+            )
+        )
+    subject = record.Subject(action=Action.SEARCH, object="/", permit=found[0].permit if found else None)
+    record.answer(services, ask, subject, Representation(media_type="text/html", body=repr(rows).encode()))
+    return rows
+
+
+def _text(row: Mapping[str, Mapping[str, object]], tag: int) -> str:
+    values = row.get(f"{tag:08X}", {}).get("Value")
+    if not isinstance(values, list):
+        return ""
+    return ", ".join(str(one.get("Alphabetic", "")) if isinstance(one, dict) else str(one) for one in values)
+
+
+def _page(services: Services, ask: Ask, query: Query, study: str | None, series: str | None) -> tuple[list[Match], int]:
+    """The rows of one page and how many more there are, counted up to `COUNTED`."""
+    for uid in (study, series):
+        if uid is not None:
+            check_uid(uid)
+    bundle = services.policy.current
+    caller = acting(bundle, ask)
+    found: list[Match] = []
+    for view in views(services, bundle, caller, Action.SEARCH):
+        permitted = _permitted(services, bundle, caller, view, narrowed(services, view, query, study))
+        matching = (
+            match
+            for match in _expanded(services, permitted, query, series)
+            if all(matches(masked_for(services, match, path), path, value) for path, value in query.keys if value)
+        )
+        if view.domain is not None:
+            # By pseudonym: the order of the rows tells nothing of real values, nor joins two projects (a.M12, a.Q6).
+            found += sorted(matching, key=pseudonym_order)[: query.offset + query.limit + COUNTED]
+            continue
+        found += islice(matching, query.offset + query.limit + COUNTED - len(found))
+    page = found[query.offset : query.offset + query.limit]
+    return page, max(0, len(found) - query.offset - len(page))
+
+
+def _permitted(
+    services: Services, bundle: PolicyBundle, caller: Caller, view: View, asked: StudyQuery | None
+) -> Iterator[Match]:
+    """The studies of one world that the policy lets the caller see there, in the catalogue's order."""
+    if asked is None:
+        return
+    candidates = services.catalog.find_studies(asked)
+    while chunk := list(islice(candidates, _CHUNK)):
+        decisions = decide_many(bundle, caller, Action.SEARCH, chunk, services.clock())
+        for one, decision in zip(chunk, decisions, strict=True):
+            if isinstance(decision, Permit) and decision.level.name == view.level.name:
+                yield Match(permit=decision, view=view, study=one)
+
+
+def _expanded(services: Services, found: Iterable[Match], query: Query, series: str | None) -> Iterator[Match]:
+    """Each permitted study as the rows of the asked level."""
+    for match in found:
+        uid = match.study.study_instance_uid
+        if query.level is SearchLevel.STUDY:
+            yield match
+            continue
+        series_uid = original_uid(services, match.view, series) if series else None
+        if series and series_uid is None:
+            continue
+        if query.level is SearchLevel.SERIES:
+            for one in services.catalog.series_of(uid):
+                yield Match(permit=match.permit, view=match.view, study=match.study, series=one)
+            continue
+        for instance in services.catalog.instances_of(uid, series_uid):
+            yield Match(
+                permit=match.permit, view=match.view, study=match.study, series=instance.series, instance=instance
+            )

@@ -1,0 +1,206 @@
+"""The one place where the real things are opened and closed: keys, database, sealed store, journal, policy, decoder.
+
+Everything fails here, at the start, rather than at the first request (house rule 7).
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from sqlalchemy import Engine
+
+from server.audit.journal import Journal, begin
+from server.audit.keys import load_private
+from server.auth.claims import ClaimPaths
+from server.auth.fetch import http_fetch
+from server.auth.keys import DiscoveredKeys, KeySource
+from server.auth.provider import Provider
+from server.auth.tokens import TokenVerifier
+from server.catalog.catalog import Catalog
+from server.catalog.database import open_engine
+from server.catalog.keys import WrappedKey
+from server.catalog.migrate import migrate
+from server.errors import ConfigurationError
+from server.model import Randomness
+from server.pixels.pool import DecoderPool
+from server.policy.bundle import BundleHolder
+from server.settings import Settings
+from server.vault.envelope import derive
+from server.vault.keyring import KeyringFile, KeyService, check_apart
+from server.vault.objects import ObjectStore
+from server.vault.rows import RowSealer
+
+KEY_BYTES = 32
+ROOT_CONTEXT = "root key"
+
+
+class SystemRandomness:
+    """The operating system's source; a label changes nothing."""
+
+    def bytes(self, count: int, label: str) -> bytes:  # noqa: ARG002
+        return secrets.token_bytes(count)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Services:
+    """Everything that a use case needs, open and checked.
+
+    `clock` gives seconds since the epoch. `digest_key`, `etag_key` and the keys inside the others all derive from one
+    root key that the key service wraps; project and study keys are random and wrapped one by one.
+    """
+
+    settings: Settings
+    clock: Callable[[], float]
+    randomness: Randomness
+    keys: KeyService
+    catalog: Catalog
+    sealer: RowSealer
+    objects: ObjectStore
+    journal: Journal
+    journal_seal_key: bytes
+    policy: BundleHolder
+    decoder: DecoderPool
+    tokens: TokenVerifier
+    claim_paths: ClaimPaths
+    provider: Provider
+    digest_key: bytes
+    etag_key: bytes
+    engine: Engine
+
+    def study_key(self, study_instance_uid: str) -> bytes:
+        """The data key of a study, made at first use. Raises `KeyUnavailable`, `SealBroken`."""
+        label = f"study-key/{study_instance_uid}"
+        return self._unwrapped(self.catalog.study_key(study_instance_uid, lambda context: self._fresh(label, context)))
+
+    def project_key(self, project: str) -> bytes:
+        """The pseudonym key of a project, made at first use; apart from the key-encryption keys, so that rotating
+        those changes no pseudonym. Raises as `study_key`."""
+        label = f"project-key/{project}"
+        return self._unwrapped(self.catalog.project_key(project, lambda context: self._fresh(label, context)))
+
+    def _fresh(self, label: str, context: str) -> bytes:
+        return self.keys.wrap(self.randomness.bytes(KEY_BYTES, label), context)
+
+    def _unwrapped(self, key: WrappedKey) -> bytes:
+        return self.keys.unwrap(key.wrapped, key.context)
+
+    def close(self) -> None:
+        """End the child processes and the database's connections."""
+        self.decoder.close()
+        self.engine.dispose()
+
+
+def initialise(settings: Settings, randomness: Randomness) -> None:
+    """Make keyring, data directory, root key, tables and journal of a new server.
+
+    Raises `ConfigurationError` if any of them is there already or the keyring would lie inside the data directory.
+    """
+    settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    check_apart(settings.keyring, settings.data)
+    settings.keyring.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if _root_file(settings).exists():
+        raise ConfigurationError("the data directory holds a server already")
+    keys = KeyringFile.create(settings.keyring, randomness)
+    root = randomness.bytes(KEY_BYTES, "root-key")
+    write_root(settings, keys.wrap(root, ROOT_CONTEXT))
+    settings.objects.mkdir(mode=0o700, exist_ok=True)
+    begin(settings.journal, _signing_key(root))
+    engine = open_engine(settings.database)
+    migrate(engine)
+    engine.dispose()
+
+
+def open_services(
+    settings: Settings,
+    *,
+    randomness: Randomness,
+    clock: Callable[[], float],
+    key_source: KeySource | None = None,
+) -> Services:
+    """Open everything. `key_source` replaces the discovery of the issuer's keys: for the demo, whose provider is here.
+
+    Raises `ConfigurationError`, `PolicyError` or `SealBroken`: then there is no server.
+    """
+    policy = BundleHolder(settings.policies)
+    check_apart(settings.keyring, settings.data)
+    keys = KeyringFile.open(settings.keyring, randomness)
+    try:
+        root = keys.unwrap(_root_file(settings).read_bytes(), ROOT_CONTEXT)
+    except OSError as error:
+        raise ConfigurationError("the data directory has not been initialised") from error
+    engine = open_engine(settings.database)
+    migrate(engine)
+    sealer = RowSealer(derive(root, "rows"), randomness)
+    fetch = http_fetch(clock=time.monotonic)
+    return Services(
+        settings=settings,
+        clock=clock,
+        randomness=randomness,
+        keys=keys,
+        catalog=Catalog(engine, sealer=sealer, index_key=derive(root, "index"), randomness=randomness),
+        sealer=sealer,
+        objects=ObjectStore(settings.objects, randomness),
+        journal=Journal(
+            settings.journal,
+            signing_key=_signing_key(root),
+            seal_key=derive(root, "journal"),
+            randomness=randomness,
+            clock=clock,
+        ),
+        journal_seal_key=derive(root, "journal"),
+        policy=policy,
+        decoder=DecoderPool(settings.threads, settings.decoder_seconds, settings.decoder_bytes),
+        tokens=TokenVerifier(
+            issuer=settings.issuer,
+            audience=settings.audience,
+            algorithms=settings.algorithms,
+            accepted_types=settings.token_types,
+            keys=key_source or DiscoveredKeys(settings.issuer, fetch=fetch, clock=time.monotonic),
+        ),
+        claim_paths=ClaimPaths(**settings.claims),
+        provider=Provider(settings.issuer, settings.client_id, fetch=fetch),
+        digest_key=derive(root, "digests"),
+        etag_key=derive(root, "entity tags"),
+        engine=engine,
+    )
+
+
+def rotate(services: Services) -> int:
+    """Make a new key-encryption key and wrap every key anew under it; returns how many. Films stay as they are."""
+    services.keys.rotate()
+    count = 0
+    for key in services.catalog.all_wrapped():
+        services.catalog.replace_wrapped(key, services.keys.rewrap(key.wrapped, key.context))
+        count += 1
+    write_root(services.settings, services.keys.rewrap(_root_file(services.settings).read_bytes(), ROOT_CONTEXT))
+    return count + 1
+
+
+def _root_file(settings: Settings) -> Path:
+    return settings.data / "root.key"
+
+
+def write_root(settings: Settings, wrapped: bytes) -> None:
+    """Replace the wrapped root key, durably: losing it would lose every film."""
+    final = _root_file(settings)
+    temporary = final.with_suffix(".new")
+    with temporary.open("wb") as file:
+        file.write(wrapped)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(final)
+    directory = os.open(settings.data, os.O_RDONLY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
+
+
+def _signing_key(root: bytes) -> Ed25519PrivateKey:
+    return load_private(derive(root, "journal signature"))

@@ -1,0 +1,97 @@
+"""What every retrieve transaction has in common: admitted first, answered last, one entity tag for one view."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+from server import record
+from server.admit import Admission, View, admit
+from server.model import Action, Ask, InstanceRecord, Representation
+from server.multipart import Part, write
+from server.negotiate import Choice
+from server.services import Services
+
+# Part of every entity tag: raise it when the bytes of an answer change for any other reason than its inputs.
+ENCODER_VERSION = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Transaction:
+    """One admitted request for `action` on the resource at `path`, to be answered as `choice`."""
+
+    services: Services
+    ask: Ask
+    action: Action
+    choice: Choice
+    path: Mapping[str, str]
+    admission: Admission
+
+    @classmethod
+    def begin(
+        cls, services: Services, ask: Ask, action: Action, choice: Choice, path: Mapping[str, str]
+    ) -> Transaction:
+        """Find and decide. Raises as `admit`."""
+        admission = admit(services, ask, action, **path)
+        return cls(services=services, ask=ask, action=action, choice=choice, path=path, admission=admission)
+
+    @property
+    def view(self) -> View:
+        return self.admission.view
+
+    @property
+    def instances(self) -> tuple[InstanceRecord, ...]:
+        return self.admission.instances
+
+    def url(self, one: InstanceRecord) -> str:
+        """An instance's address in this world, from the configured origin, never from the request's Host."""
+        names = self.view.names(one.study, {**one.series.row_keys, **one.row_keys})
+        study, series, instance = (names.uid(uid) for uid in (one.path.study, one.path.series, one.path.instance))
+        origin = self.services.settings.public_url
+        return f"{origin}/dicomweb/studies/{study}/series/{series}/instances/{instance}"
+
+    def answer(self, develop: Callable[[], bytes], *, extra: str = "") -> Representation:
+        """One body, developed unless the caller holds this very view already; recorded either way.
+
+        `extra` is whatever else the body depends on, for the entity tag.
+        """
+        etag = self._etag(extra)
+        held = etag in self.ask.held_etags
+        media_type = self.choice.media_type
+        if self.choice.transfer_syntax:
+            media_type += f"; transfer-syntax={self.choice.transfer_syntax}"
+        body = b"" if held else develop()
+        return self._record(Representation(media_type=media_type, body=body, status=304 if held else 200, etag=etag))
+
+    def answer_parts(self, parts: Iterator[Part], *, extra: str = "") -> Representation:
+        """A streamed multipart body. The first part is developed before the answer begins, so its failure is told."""
+        etag = self._etag(extra)
+        if etag in self.ask.held_etags:
+            return self._record(Representation(media_type="", body=b"", status=304, etag=etag))
+        first = next(parts)
+        boundary = self.services.randomness.bytes(16, "multipart-boundary").hex()
+
+        def all_parts() -> Iterator[Part]:
+            yield first
+            yield from parts
+
+        media_type = f'multipart/related; type="{self.choice.media_type}"; boundary={boundary}'
+        return self._record(Representation(media_type=media_type, body=write(all_parts(), boundary), etag=etag))
+
+    def _record(self, representation: Representation) -> Representation:
+        permit = self.admission.permit
+        subject = record.Subject(action=self.action, object="/".join(self.path.values()), permit=permit)
+        return record.answer(self.services, self.ask, subject, representation)
+
+    def _etag(self, extra: str) -> str:
+        """A keyed digest of all that the answer depends on, by random revision, never of what it contains."""
+        permit, caller = self.admission.permit, self.ask.caller
+        parts = [
+            str(ENCODER_VERSION), self.action.value, permit.policy, permit.level.fingerprint, permit.acting_role,
+            caller.project or "", repr(caller.patient), repr(self.choice), extra,
+            *(one.row + one.revision.hex() + one.study.revision.hex() for one in self.instances),
+        ]  # fmt: skip
+        digest = hmac.new(self.services.etag_key, "\x00".join(parts).encode(), hashlib.sha256).hexdigest()
+        return f'"{digest[:40]}"'

@@ -1,0 +1,1 @@
+"""The shell on HTTP: parse, call one use case, answer. The only package that knows flask."""

@@ -1,0 +1,91 @@
+"""What every route does around its one use case: identify, call, turn the outcome into HTTP, record refusals."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from flask import Response, current_app, request
+
+from server import record
+from server.errors import AuditUnavailable, SafelightError, Unauthenticated
+from server.model import Action, Ask, Representation
+from server.services import Services
+from server.web.errors import error_response, status_of
+from server.web.identify import identify, nobody, request_id
+
+_LOG = logging.getLogger("safelight.web")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Route:
+    """One row of the router: a rule below its prefix, a method, the Action it is, and the handler."""
+
+    rule: str
+    method: str
+    action: Action
+    handler: Callable[..., Representation]
+
+
+def services() -> Services:
+    found: Services = current_app.extensions["safelight"]
+    return found
+
+
+def respond(route: Route, parameters: dict[str, str]) -> Response:
+    """Answer one request by one route."""
+    house = services()
+    ask = nobody(request)
+    try:
+        ask = identify(request, house)
+        representation = route.handler(house, ask, **parameters)
+    except SafelightError as error:
+        return refuse(house, ask, route.action, error)
+    return to_response(representation)
+
+
+def refuse(house: Services, ask: Ask, action: Action, error: SafelightError) -> Response:
+    """The answer to a request that failed: recorded first; if it can't be recorded, that is the answer."""
+    status = status_of(error)
+    subject = record.Subject(action=action, object=request.path)
+    try:
+        record.refusal(house, ask, subject, status, error)
+    except AuditUnavailable as unrecorded:
+        error, status = unrecorded, 503
+    if status >= 500:
+        _LOG.error("request %s failed: %s", request_id(request), type(error).__name__)
+    response = error_response(status, error.public)
+    if isinstance(error, Unauthenticated):
+        response.headers["WWW-Authenticate"] = challenge(house, error)
+    return finish(response)
+
+
+def challenge(house: Services, error: Unauthenticated) -> str:
+    """The challenge of RFC 6750 section 3, pointing to the metadata of RFC 9728 section 5.1."""
+    metadata = f"{house.settings.public_url}/.well-known/oauth-protected-resource"
+    code = f', error="{error.error}"' if error.error else ""
+    return f'Bearer resource_metadata="{metadata}"{code}'
+
+
+def to_response(representation: Representation) -> Response:
+    """A representation as a response; a streamed body is sent as it is developed."""
+    response = Response(representation.body, status=representation.status)
+    response.headers["Content-Type"] = representation.media_type
+    if representation.status in (204, 304):
+        del response.headers["Content-Type"]
+    if representation.etag:
+        response.headers["ETag"] = representation.etag
+    if representation.level:
+        response.headers["Safelight-Level"] = representation.level
+    for name, value in representation.headers.items():
+        response.headers[name] = value
+    return finish(response)
+
+
+def finish(response: Response) -> Response:
+    """What every answer carries. Answers differ by caller, so no cache may keep one (RFC 9111 section 5.2.2.5)."""
+    response.headers["Cache-Control"] = "private, no-store"
+    response.headers["Vary"] = "Authorization, Cookie, Accept, Safelight-Role"
+    response.headers["Safelight-Request"] = request_id(request)
+    return response

@@ -1,0 +1,72 @@
+"""Who asks: a bearer token for programs, a server-side session for people's browsers; never both, never by URL."""
+
+from __future__ import annotations
+
+import secrets
+
+from flask import Request
+
+from server.auth.claims import caller_from_claims
+from server.errors import BadRequest, Unauthenticated
+from server.model import Ask, Caller
+from server.services import Services
+from server.web import session
+
+ROLE_HEADER = "Safelight-Role"
+NOBODY = Caller(subject="", issuer="", client="", roles=frozenset())
+
+
+def nobody(request: Request) -> Ask:
+    """What the journal says of a request whose caller is not known."""
+    return Ask(caller=NOBODY, request=request_id(request))
+
+
+def request_id(request: Request) -> str:
+    """A random id for this request, made once; a client's own is not taken, so that nobody writes into the journal."""
+    known = request.environ.get("safelight.request_id")
+    if known is None:
+        known = request.environ["safelight.request_id"] = secrets.token_hex(16)
+    return str(known)
+
+
+def identify(request: Request, services: Services) -> Ask:
+    """The verified caller and the role they ask to act in.
+
+    Raises `Unauthenticated`, or `BadRequest` for two kinds of credentials or two roles in one request.
+    """
+    authorization = request.headers.getlist("Authorization")
+    cookie = request.cookies.get(session.cookie_name(services))
+    roles = request.headers.getlist(ROLE_HEADER)
+    if len(authorization) > 1 or len(roles) > 1:
+        raise BadRequest("a header is given twice")
+    if authorization and cookie:
+        raise BadRequest("send a bearer token or a session cookie, not both")
+    requested = roles[0].strip() if roles else None
+    if authorization:
+        caller = _bearer(authorization[0], services)
+    elif cookie:
+        found = session.load(services, cookie)
+        session.require_same_origin(request, services)
+        caller, requested = found.caller, requested or found.role
+    else:
+        raise Unauthenticated("no credentials", error="")
+    return Ask(
+        caller=caller,
+        request=request_id(request),
+        requested_role=requested,
+        held_etags=_etags(request),
+    )
+
+
+def _bearer(header: str, services: Services) -> Caller:
+    scheme, _, token = header.partition(" ")
+    if scheme.lower() != "bearer" or not token.strip():
+        raise Unauthenticated("not a bearer token", error="invalid_request")
+    claims = services.tokens.verify(token.strip(), services.clock())
+    return caller_from_claims(claims, services.claim_paths, services.policy.current.roles)
+
+
+def _etags(request: Request) -> frozenset[str]:
+    """The strong tags of If-None-Match; `*` and weak tags are not used here and count as none."""
+    value = request.headers.get("If-None-Match", "")
+    return frozenset(item.strip() for item in value.split(",") if item.strip().startswith('"'))

@@ -1,0 +1,79 @@
+"""gunicorn around the application: services are opened in each worker, the policy is read again when it changes."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import cv2
+from flask import Flask
+from gunicorn.app.base import BaseApplication
+
+from server.services import Services
+from server.settings import Settings
+from server.web.app import create_app
+
+_LOG = logging.getLogger("safelight.web")
+
+
+class Server(BaseApplication):  # type: ignore[misc]
+    """One gunicorn server. `open_all` opens the services inside a worker, `extend` may add to the application."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        open_all: Callable[[], Services],
+        extend: Callable[[Flask, Services], None] | None = None,
+    ) -> None:
+        self._settings = settings
+        self._open_all = open_all
+        self._extend = extend
+        super().__init__()
+
+    def load_config(self) -> None:
+        settings = self._settings
+        chosen: dict[str, Any] = {
+            "bind": f"{settings.host}:{settings.port}",
+            "worker_class": "gthread",
+            "workers": settings.workers,
+            "threads": settings.threads,
+            "timeout": 120,
+            "graceful_timeout": 30,
+            "keepalive": 5,
+            "limit_request_line": 8190,
+            "loglevel": "warning",
+            # A path names studies, so there is no access log; the journal is the record of who saw what.
+            "accesslog": None,
+        }
+        if settings.certificate is not None and settings.certificate_key is not None:
+            chosen |= {"certfile": str(settings.certificate), "keyfile": str(settings.certificate_key)}
+        for name, value in chosen.items():
+            self.cfg.set(name, value)
+
+    def load(self) -> Flask:
+        # Requests run side by side already; threads inside one would only take each other's time.
+        cv2.setNumThreads(1)
+        services = self._open_all()
+        app = create_app(services)
+        if self._extend is not None:
+            self._extend(app, services)
+        watch_policy(services, threading.Event())
+        return app
+
+
+def watch_policy(services: Services, stop: threading.Event) -> threading.Thread:
+    """Reload the policy when it changes; a bundle that does not pass its checks leaves the former one in force."""
+
+    def watch() -> None:
+        told: tuple[str, ...] = ()
+        while not stop.wait(services.settings.policy_reload_seconds):
+            problems = services.policy.reload()
+            if problems and problems != told:
+                _LOG.error("the changed policy is not valid and not in force: %s", "; ".join(problems))
+            told = problems
+
+    thread = threading.Thread(target=watch, name="policy", daemon=True)
+    thread.start()
+    return thread

@@ -1,0 +1,30 @@
+"""The generated parts of the README: `python tests/readme_tables.py --write` puts them in, a test compares them."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+from server.policy.bundle import load
+from server.policy.describe import levels_table, roles_table
+
+ROOT = Path(__file__).resolve().parents[1]
+README = ROOT / "README.md"
+
+
+def generated(text: str) -> str:
+    """The README with its tables of levels and roles made anew from the policy."""
+    bundle = load(ROOT / "policies")
+    for name, table in (("levels", levels_table(bundle)), ("roles", roles_table(bundle))):
+        pattern = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.DOTALL)
+        text, count = pattern.subn(lambda found, table=table: f"{found[1]}{table.strip()}\n{found[2]}", text)
+        if count != 1:
+            raise ValueError(f"the README has no place for {name}")
+    return text
+
+
+if __name__ == "__main__":
+    if sys.argv[1:] != ["--write"]:
+        sys.exit("usage: python tests/readme_tables.py --write")
+    README.write_text(generated(README.read_text("utf-8")), "utf-8")
