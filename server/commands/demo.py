@@ -15,30 +15,36 @@ from tqdm import tqdm
 
 from server.auth.keys import FixedKeys
 from server.commands.opening import PROVIDER_KEY, demo_settings, keys_of
-from server.commands.screen import show_drain
 from server.demo.films import expected_number, sample_films
 from server.demo.mount import mount
 from server.demo.users import demo_users, new_signing_key, public_key_set
 from server.errors import ConfigurationError
 from server.importing import import_body
 from server.ingest import Storer
-from server.screening.text import TextDetector
 from server.services import Services, SystemRandomness, initialise, open_services
 from server.settings import DEMO_MARK, Settings
 from server.web.serving import Server
-from server.workers import at_work
+
+_SELF = (sys.executable, "-m", "server")
 
 
 @click.command()
 @click.option("--data", type=click.Path(path_type=Path, file_okay=False), default=Path("demo-data"), show_default=True)
 @click.option("--port", type=click.IntRange(1, 65535), default=8080, show_default=True)
 @click.option("--empty", is_flag=True, help="No sample films.")
-def command(data: Path, port: int, empty: bool) -> None:
+@click.option("--only-fill", is_flag=True, hidden=True)
+def command(data: Path, port: int, empty: bool, only_fill: bool) -> None:
     """Make keys, seal and screen sample films, serve on 127.0.0.1 with demo users of every role."""
     settings = demo_settings(data, port)
     key = prepare(settings)
-    if not empty and not (settings.data / "films").exists():
+    if only_fill:
         fill(settings, key)
+        return
+    if not empty and not (settings.data / "films").exists():
+        # In processes of their own: drawing and detecting start threads, and the server's workers are forked from here.
+        subprocess.run([*_SELF, "demo", "--only-fill", "--data", str(settings.data), "--port", str(port)], check=True)  # noqa: S603
+        subprocess.run([*_SELF, "screen", "--drain", "--data", str(settings.data)], check=True)  # noqa: S603
+        (settings.data / "films").touch()
     threading.Thread(target=keep_screening, args=(settings.data,), name="screening", daemon=True).start()
     announce(settings)
     Server(settings, lambda: _open(settings, key), lambda app, services: mount(app, services, key)).run()
@@ -62,22 +68,19 @@ def prepare(settings: Settings) -> dict[str, str]:
 
 
 def fill(settings: Settings, key: dict[str, str]) -> None:
-    """Store and screen the sample films, each behind a progress bar."""
+    """Store the sample films behind a progress bar."""
     services = _open(settings, key)
     try:
         storer = Storer(subject="demo-technologist", department="radiology")
         for body in tqdm(sample_films(), desc="sealing", unit=" films", total=expected_number()):
             import_body(services, storer, body)
-        with at_work(services) as worker:
-            show_drain(services, TextDetector(threads=os.cpu_count() or 1), worker)
     finally:
         services.close()
-    (settings.data / "films").touch()
 
 
 def keep_screening(data: Path) -> None:
     """Run the screening worker, and again whenever it ends; it ends by itself once this process has ended."""
-    command_line = [sys.executable, "-m", "server", "screen", "--with-parent", str(os.getpid()), "--data", str(data)]
+    command_line = [*_SELF, "screen", "--with-parent", str(os.getpid()), "--data", str(data)]
     while True:
         subprocess.run(command_line, check=False)  # noqa: S603
         time.sleep(1)
@@ -88,10 +91,11 @@ def announce(settings: Settings) -> None:
     click.echo(f"\nSafelight is on {settings.public_url} (stop with Ctrl-C)\n\nDemo users, no password:")
     for user in demo_users().values():
         click.echo(f"  {user.name:<24}{', '.join(user.roles)}")
+    command_line = Path(sys.executable).with_name("safelight")
     click.echo(
         f"\nThe same films as JSON, as a researcher sees them:\n"
         f"  curl -H 'Accept: application/dicom+json' \\\n"
-        f'    -H "Authorization: Bearer $({sys.argv[0]} token researcher --data {settings.data})" \\\n'
+        f'    -H "Authorization: Bearer $({command_line} token researcher --data {settings.data})" \\\n'
         f"    {settings.public_url}/dicomweb/studies\n"
     )
 

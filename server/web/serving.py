@@ -30,6 +30,9 @@ class Server(BaseApplication):  # type: ignore[misc]
         self._settings = settings
         self._open_all = open_all
         self._extend = extend
+        # Requests run side by side already; threads inside one would only take each other's time. Said before the
+        # workers are forked: a pool of threads would not come along, and be waited for.
+        cv2.setNumThreads(1)
         super().__init__()
 
     def load_config(self) -> None:
@@ -53,8 +56,6 @@ class Server(BaseApplication):  # type: ignore[misc]
             self.cfg.set(name, value)
 
     def load(self) -> Flask:
-        # Requests run side by side already; threads inside one would only take each other's time.
-        cv2.setNumThreads(1)
         services = self._open_all()
         app = create_app(services)
         if self._extend is not None:
