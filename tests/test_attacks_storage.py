@@ -1,0 +1,286 @@
+"""What somebody can do who has the disk: swap, put back, cut (a.A9), read (a.A10), or fill it (a.A3)."""
+
+from __future__ import annotations
+
+import base64
+import logging
+import os
+import shutil
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+from builders import PixelFormat, all_canaries, chest_film, part10_bytes
+from house import STEP, House
+from pydicom import Dataset
+
+from server.audit.show import read
+from server.develop import REGIONS
+from server.model import InstancePath, InstanceRecord, ScreeningState
+from server.screening.regions import RegionSet, encode_regions
+
+TWO_FRAMES = PixelFormat(rows=64, columns=80, frames=2)
+
+
+def path_of(film: Dataset) -> InstancePath:
+    return InstancePath(study=film.StudyInstanceUID, series=film.SeriesInstanceUID, instance=film.SOPInstanceUID)
+
+
+def record_of(house: House, film: Dataset) -> InstanceRecord:
+    record = house.services.catalog.find_instance(path_of(film))
+    assert record is not None
+    return record
+
+
+def stored(house: House, number: int, *, study: int | None = None) -> Dataset:
+    """Film `number`, stored and screened."""
+    film = chest_film(TWO_FRAMES, patient=1, study=study or number, series=number, instance=number)
+    assert house.store(part10_bytes(film)).status_code == 200
+    house.screen()
+    return film
+
+
+def file_of(house: House, name: str) -> Path:
+    (found,) = house.settings.objects.rglob(name)
+    return found
+
+
+def address(film: Dataset) -> str:
+    path = path_of(film)
+    return f"/dicomweb/studies/{path.study}/series/{path.series}/instances/{path.instance}"
+
+
+def assert_refused(house: House, film: Dataset, canaries: dict[str, str]) -> None:
+    """Every way to the film is a 500 without identity, with an alarm in the journal; none is a picture."""
+    for suffix, accept in (
+        ("/rendered", "image/jpeg"),
+        ("/frames/1", f'{STEP}"application/octet-stream"'),
+        ("/frames/2", f'{STEP}"application/octet-stream"'),
+        ("", "application/dicom"),
+        ("/bulkdata/7FE00010", "application/octet-stream"),
+    ):
+        answer = house.get(address(film) + suffix, "clinician", accept)
+        if answer.status_code == 200:
+            continue
+        assert answer.status_code == 500, suffix
+        assert answer.json == {"error": "the stored object failed its integrity check"}
+        assert not any(value.encode() in answer.data for value in canaries.values())
+    # The rendered first frame depends on head, tail and region set, so whatever was changed of those is noticed there.
+    kinds = [entry.event.kind for entry in read(house.settings.journal, None)]
+    assert "alarm" in kinds
+
+
+def refused_suffixes(house: House, film: Dataset) -> list[str]:
+    suffixes = ("/rendered", "/frames/1", "/frames/2", "")
+    accepts = ("image/jpeg", "*/*", "*/*", "application/dicom")
+    pairs = zip(suffixes, accepts, strict=True)
+    return [
+        suffix for suffix, accept in pairs if house.get(address(film) + suffix, "clinician", accept).status_code == 500
+    ]
+
+
+def flip(file: Path, offset: int) -> None:
+    data = bytearray(file.read_bytes())
+    data[offset] ^= 1
+    file.write_bytes(data)
+
+
+def test_a_A9_objects_of_two_films_swapped(tmp_path: Path) -> None:
+    with House(tmp_path) as house:
+        one, other = stored(house, 1), stored(house, 2)
+        here, there = (file_of(house, record_of(house, film).content.name) for film in (one, other))
+        kept = here.read_bytes()
+        shutil.copyfile(there, here)
+        there.write_bytes(kept)
+        for film in (one, other):
+            assert refused_suffixes(house, film) == ["/rendered", "/frames/1", "/frames/2", ""]
+            assert_refused(house, film, all_canaries(film))
+
+
+def test_a_A9_the_same_within_one_study(tmp_path: Path) -> None:
+    with House(tmp_path) as house:
+        one, other = stored(house, 1, study=1), stored(house, 2, study=1)
+        here, there = (file_of(house, record_of(house, film).content.name) for film in (one, other))
+        shutil.copyfile(there, here)
+        assert refused_suffixes(house, one) == ["/rendered", "/frames/1", "/frames/2", ""]
+        assert refused_suffixes(house, other) == []
+
+
+@pytest.mark.parametrize("place", [0, 40, 200, -200, -20, -1])
+def test_a_A9_a_flipped_bit(tmp_path: Path, place: int) -> None:
+    with House(tmp_path) as house:
+        film = stored(house, 1)
+        flip(file_of(house, record_of(house, film).content.name), place)
+        assert "" in refused_suffixes(house, film)
+        assert_refused(house, film, all_canaries(film))
+
+
+@pytest.mark.parametrize("cut", [1, 16, 700])
+def test_a_A9_a_dropped_tail(tmp_path: Path, cut: int) -> None:
+    with House(tmp_path) as house:
+        film = stored(house, 1)
+        file = file_of(house, record_of(house, film).content.name)
+        file.write_bytes(file.read_bytes()[:-cut])
+        assert refused_suffixes(house, film) == ["/rendered", "/frames/1", "/frames/2", ""]
+
+
+def test_a_A9_yesterdays_region_set_put_back(tmp_path: Path) -> None:
+    with House(tmp_path) as house:
+        film = stored(house, 1)
+        record = record_of(house, film)
+        assert record.regions is not None
+        yesterday = file_of(house, record.regions.name).read_bytes()
+        # Screened anew, with another outcome: the set of today.
+        services = house.services
+        assert services.catalog.requeue(record.row) is not None
+        assert services.catalog.claim("test", house.now, 60) is not None
+        empty = encode_regions(RegionSet(version="another", regions=()))
+        today = services.objects.put(services.study_key(film.StudyInstanceUID), REGIONS, [empty])
+        assert services.catalog.finish(record.row, "test", ScreeningState.SCREENED, today) is not None
+        assert refused_suffixes(house, film) == []
+        file_of(house, today.name).write_bytes(yesterday)
+        assert refused_suffixes(house, film) == ["/rendered", "/frames/1", "/frames/2", ""]
+
+
+def _rows(house: House, statement: str, *values: object) -> list[tuple[bytes, ...]]:
+    with sqlite3.connect(house.settings.data / "catalog.sqlite") as database:
+        return database.execute(statement, values).fetchall()
+
+
+def _swap_sealed(house: House, table: str) -> None:
+    (one, first), (other, second) = _rows(house, f"SELECT row, sealed FROM {table} ORDER BY row LIMIT 2")
+    _rows(house, f"UPDATE {table} SET sealed = ? WHERE row = ?", second, one)
+    _rows(house, f"UPDATE {table} SET sealed = ? WHERE row = ?", first, other)
+
+
+@pytest.mark.parametrize("table", ["studies", "series", "instances"])
+def test_a_A9_rows_of_the_catalogue_swapped(tmp_path: Path, table: str) -> None:
+    with House(tmp_path) as house:
+        film, _ = stored(house, 1), stored(house, 2)
+        _swap_sealed(house, table)
+        assert refused_suffixes(house, film) == ["/rendered", "/frames/1", "/frames/2", ""]
+
+
+def test_a_A9_the_plain_screening_state_is_not_believed(tmp_path: Path) -> None:
+    with House(tmp_path) as house:
+        film = chest_film(TWO_FRAMES)
+        house.store(part10_bytes(film))
+        _rows(house, "UPDATE instances SET screening = 'screened'")
+        assert refused_suffixes(house, film) == ["/rendered", "/frames/1", "/frames/2", ""]
+
+
+# a.A10: nothing readable is left anywhere
+
+
+def spellings(value: str) -> list[bytes]:
+    """The forms in which a value could lie about."""
+    plain = value.encode()
+    aligned = [base64.b64encode(b"x" * shift + plain)[4:-4] for shift in range(3)]
+    forms = [plain, value.encode("utf-16-le"), value.encode("utf-16-be"), plain.hex().encode(), quote(value).encode()]
+    return [form for form in {*forms, *aligned} if len(form) >= 8]
+
+
+def readable(root: Path, values: list[str]) -> list[str]:
+    """Which values can be read in any file below a directory."""
+    found = []
+    for file in (one for one in root.rglob("*") if one.is_file()):
+        data = file.read_bytes().lower()
+        found += [f"{file.name}: {value}" for value in values for form in spellings(value) if form.lower() in data]
+    return found
+
+
+def test_a_A10_no_plaintext_residue(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    monkeypatch.setenv("TMPDIR", str(scratch))
+    caplog.set_level(logging.DEBUG)
+    root = tmp_path / "house"
+    root.mkdir()
+    with House(root) as house:
+        film = chest_film(TWO_FRAMES, hiding_places=True)
+        house.store(part10_bytes(film, "1.2.840.10008.1.2.4.80"))
+        values = [value for value in all_canaries(film).values() if len(value) >= 8]
+        assert len(values) > 50
+        house.screen()
+        for user in ("clinician", "researcher", "front-desk"):
+            for place in house.instances(user):
+                house.get(f"{place}/rendered", user, "image/jpeg")
+                house.get(place, user, "application/dicom")
+        house.get(f"/dicomweb/studies?PatientName={film.PatientName}", "clinician", "application/dicom+json")
+        serving = readable(house.settings.data, values) + readable(scratch, values)
+        for child in house.services.decoder.process_ids():
+            environment = Path(f"/proc/{child}/environ")
+            if environment.exists():
+                assert set(environment.read_bytes().split(b"\x00")) <= {
+                    b"",
+                    b"OMP_NUM_THREADS=1",
+                    b"OPENBLAS_NUM_THREADS=1",
+                }
+    assert serving == []
+    assert readable(root / "data", values) == []
+    assert readable(scratch, values) == []
+    assert not [value for value in values if value in caplog.text]
+
+
+def test_the_search_for_residue_finds_some(tmp_path: Path) -> None:
+    for number, form in enumerate(spellings("CANARY-PatientName")):
+        (tmp_path / str(number)).write_bytes(b"before" + form + b"after")
+    assert len({line.split(":")[0] for line in readable(tmp_path, ["CANARY-PatientName"])}) == len(
+        spellings("CANARY-PatientName")
+    )
+
+
+# a.A3: no entry, no answer
+
+
+@pytest.fixture
+def full_disk(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """After the call, nothing can be made durable any more."""
+
+    def fill() -> None:
+        def refuse(_descriptor: int) -> None:
+            raise OSError(28, os.strerror(28))
+
+        monkeypatch.setattr(os, "fdatasync", refuse)
+
+    return fill
+
+
+@pytest.mark.parametrize("user", ["clinician", "researcher", "front-desk", "system-administrator"])
+def test_a_A3_no_answer_without_its_entry(tmp_path: Path, full_disk: Callable[[], None], user: str) -> None:
+    with House(tmp_path) as house:
+        film = stored(house, 1)
+        places = house.instances(user) or [address(film)]
+        full_disk()
+        for suffix, accept in (
+            ("", "application/dicom"),
+            ("", f'{STEP}"application/dicom"'),
+            ("/metadata", "application/dicom+json"),
+            ("/frames/1", f'{STEP}"application/octet-stream"'),
+            ("/rendered", "image/jpeg"),
+            ("/thumbnail", "image/png"),
+            ("/bulkdata", "*/*"),
+        ):
+            answer = house.get(places[0] + suffix, user, accept)
+            assert answer.status_code == 503
+            assert answer.json == {"error": "the audit journal is not available"}
+            assert "Retry-After" in answer.headers
+        assert house.get("/dicomweb/studies", user, "application/dicom+json").status_code == 503
+        assert house.store(part10_bytes(chest_film(patient=2, study=2, series=2, instance=2))).status_code == 503
+
+
+def test_a_A3_a_stream_has_its_entry_before_its_first_byte(tmp_path: Path) -> None:
+    with House(tmp_path) as house:
+        film = stored(house, 1)
+        headers = {"Authorization": f"Bearer {house.token('clinician')}", "Accept": f'{STEP}"application/dicom"'}
+        answer = house.client.get(address(film), headers=headers, buffered=False)
+        (opening,) = [one.event for one in read(house.settings.journal, None) if one.event.kind == "opening"]
+        assert opening.request == answer.headers["Safelight-Request"]
+        answer.get_data()
+        (closing,) = [one.event for one in read(house.settings.journal, None) if one.event.kind == "closing"]
+        assert (closing.request, closing.reason) == (opening.request, "complete")
+        assert closing.digest
