@@ -14,6 +14,7 @@ from server.errors import SafelightError
 COMMANDS = {
     "audit": "audit",
     "demo": "demo",
+    "health": "health",
     "import": "importing",
     "init": "init",
     "keys": "keys",
@@ -48,5 +49,5 @@ def main() -> None:
     try:
         cli()
     except SafelightError as error:
-        click.echo(f"safelight: {error}", err=True)
+        click.echo(f"safelight: {str(error) or error.public}", err=True)
         sys.exit(1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import lzma
 import zipfile
 import zlib
 from dataclasses import dataclass
@@ -10,6 +11,11 @@ from pathlib import Path
 from server.ingest import Stored, Storer, store
 from server.model import Ask, Caller
 from server.services import Services
+
+# A member of a zip may be damaged, encrypted, or compressed in a way that is not known here.
+_UNREADABLE = (
+    EOFError, KeyError, NotImplementedError, OSError, RuntimeError, lzma.LZMAError, zipfile.BadZipFile, zlib.error
+)  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +53,6 @@ def _read(source: Path | tuple[Path, str], limit: int) -> bytes | None:
         else:
             with zipfile.ZipFile(source[0]) as archive, archive.open(source[1]) as member:
                 body = member.read(limit + 1)
-    except (OSError, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError):
+    except _UNREADABLE:
         return None
     return body if len(body) <= limit else None

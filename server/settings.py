@@ -93,7 +93,10 @@ def _convert(name: str, value: object) -> object:
     if name in {"algorithms", "token_types"}:
         return tuple(value.replace(",", " ").split()) if isinstance(value, str) else tuple(map(str, _list(name, value)))
     if name == "claims":
-        table = json.loads(value) if isinstance(value, str) else value
+        try:
+            table = json.loads(value) if isinstance(value, str) else value
+        except ValueError as error:
+            raise ConfigurationError("claims is a JSON object when it is given in the environment") from error
         if not isinstance(table, dict):
             raise ConfigurationError("claims is a table from a name to a claim path")
         return {str(key): str(path) for key, path in table.items()}

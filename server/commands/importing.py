@@ -66,9 +66,19 @@ def _sources(paths: tuple[Path, ...]) -> Iterator[tuple[str, Path | tuple[Path, 
     for path in paths:
         files = sorted(one for one in path.rglob("*") if one.is_file()) if path.is_dir() else [path]
         for file in files:
-            if zipfile.is_zipfile(file):
-                with zipfile.ZipFile(file) as archive:
-                    members = [one.filename for one in archive.infolist() if not one.is_dir()]
-                yield from ((f"{file.name}: member {number}", (file, name)) for number, name in enumerate(members, 1))
-            else:
+            members = _members(file)
+            if members is None:
                 yield file.name, file
+            else:
+                yield from ((f"{file.name}: member {number}", (file, name)) for number, name in enumerate(members, 1))
+
+
+def _members(file: Path) -> list[str] | None:
+    """The names of a zip's members; None for what is no zip, though it may end like one."""
+    if not zipfile.is_zipfile(file):
+        return None
+    try:
+        with zipfile.ZipFile(file) as archive:
+            return [one.filename for one in archive.infolist() if not one.is_dir()]
+    except (OSError, ValueError, NotImplementedError, zipfile.BadZipFile):
+        return None

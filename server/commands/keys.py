@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from server.commands.opening import data_option, services_of
+from server.model import AuditEvent
 from server.services import rotate
 
 
@@ -20,5 +21,15 @@ def command() -> None:
 def rotate_keys(data: Path | None) -> None:
     """Make a new key-encryption key and wrap every key anew; films and pseudonyms stay as they are."""
     with services_of(data) as services:
+        services.journal.append(
+            AuditEvent(
+                kind="keys",
+                action="rotate",
+                status=0,
+                request=services.randomness.bytes(16, "request").hex(),
+                subject="command",
+                reason="a new key-encryption key, set by command",
+            )
+        )
         count = rotate(services)
     click.echo(f"{count} keys wrapped anew")
