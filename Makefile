@@ -27,6 +27,7 @@ check: install  ## types and style
 	$(VENV)/bin/mypy
 
 test: check  ## all that CI runs: types, style, tests
+	tests/needs.sh
 	$(VENV)/bin/python -m pytest -q
 
 kill-test: install  ## 200 rounds of kill -9 during storing, screening and serving (minutes)
@@ -38,10 +39,12 @@ bench: install  ## figures as ratios to the raw decode-and-encode floor of the s
 readme: install  ## write the generated tables of the README anew
 	$(VENV)/bin/python tests/readme_tables.py --write
 
-lock: install  ## resolve requirements/lock.txt anew
+lock: install  ## resolve requirements/lock.txt and runtime.txt (the image's part of it) anew
 	$(VENV)/bin/python -m pip install --quiet uv
 	$(VENV)/bin/uv pip compile --universal --python-version 3.11 --no-annotate --no-header --extra demo --extra test \
 	  --override requirements/overrides.txt pyproject.toml -o requirements/lock.txt --upgrade
+	$(VENV)/bin/uv pip compile --universal --python-version 3.11 --no-annotate --no-header \
+	  --override requirements/overrides.txt --constraint requirements/lock.txt pyproject.toml -o requirements/runtime.txt
 
 clean:  ## remove the virtual environment and the demo's data
 	rm -rf $(VENV) demo-data demo-data.keys

@@ -53,13 +53,17 @@ def answer(services: Services, ask: Ask, subject: Subject, representation: Repre
         services.journal.append(event(ask, subject, "answer", representation.status, digest=digest))
         return representation
     services.journal.append(event(ask, subject, "opening", representation.status))
-    return replace(representation, body=_closing(services, ask, subject, representation.body))
+    body = _closing(services, ask, subject, representation.body)
+    # Begun at once: a body that is closed before anybody reads of it (HEAD, a broken connection) is accounted for too.
+    next(body)
+    return replace(representation, body=body)
 
 
 def _closing(services: Services, ask: Ask, subject: Subject, body: Iterator[bytes]) -> Iterator[bytes]:
     running = hmac.new(services.digest_key, digestmod=hashlib.sha256)
     reason = "the stream was broken off"
     try:
+        yield b""
         for piece in body:
             running.update(piece)
             yield piece

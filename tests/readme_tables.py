@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from pathlib import Path
 
@@ -17,10 +16,12 @@ def generated(text: str) -> str:
     """The README with its tables of levels and roles made anew from the policy."""
     bundle = load(ROOT / "policies")
     for name, table in (("levels", levels_table(bundle)), ("roles", roles_table(bundle))):
-        pattern = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.DOTALL)
-        text, count = pattern.subn(lambda found, table=table: f"{found[1]}{table.strip()}\n{found[2]}", text)
-        if count != 1:
+        start, end = f"<!-- {name} -->\n", f"<!-- /{name} -->"
+        before, found, rest = text.partition(start)
+        _, closed, after = rest.partition(end)
+        if not found or not closed:
             raise ValueError(f"the README has no place for {name}")
+        text = f"{before}{start}{table.strip()}\n{end}{after}"
     return text
 
 

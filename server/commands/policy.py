@@ -16,7 +16,11 @@ from server.policy.explain import explain
 
 _DIRECTORY = Path(__file__).resolve().parents[2] / "policies"
 _policies = click.option(
-    "--policies", type=click.Path(path_type=Path, file_okay=False), default=_DIRECTORY, help="The policy directory."
+    "--policies",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=_DIRECTORY,
+    envvar="SAFELIGHT_POLICIES",
+    help="The policy directory.",
 )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 
 from flask import Response, current_app, request
@@ -16,6 +16,7 @@ from server.web.errors import error_response, status_of
 from server.web.identify import identify, nobody, request_id
 
 _LOG = logging.getLogger("safelight.web")
+_LONGEST_PATH = 2048
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +49,8 @@ def respond(route: Route, parameters: dict[str, str]) -> Response:
 def refuse(house: Services, ask: Ask, action: Action, error: SafelightError) -> Response:
     """The answer to a request that failed: recorded first; if it can't be recorded, that is the answer."""
     status = status_of(error)
-    subject = record.Subject(action=action, object=request.path)
+    # Cut off, so that no path is too long to be recorded.
+    subject = record.Subject(action=action, object=request.path[:_LONGEST_PATH])
     try:
         record.refusal(house, ask, subject, status, error)
     except AuditUnavailable as unrecorded:
@@ -70,7 +72,12 @@ def challenge(house: Services, error: Unauthenticated) -> str:
 
 def to_response(representation: Representation) -> Response:
     """A representation as a response; a streamed body is sent as it is developed."""
-    response = Response(representation.body, status=representation.status)
+    body = representation.body
+    if request.method == "HEAD" and isinstance(body, Generator):
+        # Nobody will read it: its closing entry is written now.
+        body.close()
+        body = iter(())
+    response = Response(body, status=representation.status)
     response.headers["Content-Type"] = representation.media_type
     if representation.status in (204, 304):
         del response.headers["Content-Type"]

@@ -1,3 +1,5 @@
+"""The databases that every test of the catalogue runs on."""
+
 from __future__ import annotations
 
 import shutil
