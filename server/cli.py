@@ -14,6 +14,7 @@ from server.errors import SafelightError
 COMMANDS = {
     "audit": "audit",
     "demo": "demo",
+    "explain": "explain",
     "health": "health",
     "import": "importing",
     "init": "init",

@@ -75,7 +75,7 @@ def pseudonym_order(match: Match) -> tuple[str, ...]:
 
 def _mask(match: Match, levels: Sequence[Attributes]) -> MaskedDataset:
     names = match.view.names(match.study, _row_keys(match))
-    return deidentify(dataset_from_attributes(*levels), match.view.level, names, pixels_masked=False)
+    return deidentify(dataset_from_attributes(*levels), match.view.level, names, pixels_masked=False, partial=True)
 
 
 def _levels(services: Services, match: Match, *, modalities: bool) -> list[Attributes]:

@@ -1,3 +1,3 @@
-"""Fixtures of the rooms. There is one conftest: the type checker knows modules by name, and two would be one too many."""
+"""Fixtures of the rooms, in one conftest: the type checker knows modules by their names alone."""
 
 pytest_plugins = ("catalog_fixtures", "screening_fixtures")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import math
 import struct
 from collections.abc import Mapping
 from typing import cast
@@ -112,7 +113,9 @@ def _element(tag: int, attribute: Mapping[str, object]) -> Element:
         return Element(tag, vr, base64.b64decode(cast(str, attribute.get("InlineBinary", "")), validate=True))
     if vr in STRING_VRS:
         return string_element(tag, vr, *map(_string, values))
-    return Element(tag, vr, b"".join(struct.pack(_NUMBERS[vr], value) for value in values))
+    # JSON carries no NaN and no infinity; `level_attributes` writes null for them.
+    numbers = (math.nan if value is None and vr in ("FL", "FD") else value for value in values)
+    return Element(tag, vr, b"".join(struct.pack(_NUMBERS[vr], number) for number in numbers))
 
 
 def _string(value: object) -> str:

@@ -20,7 +20,8 @@ _INTEGER = re.compile(r"[+-]?[0-9]{1,11}", re.ASCII)
 _TIME = re.compile(r"([01][0-9]|2[0-3])([0-5][0-9](([0-5][0-9]|60)(\.[0-9]{1,6})?)?)?", re.ASCII)
 _DAY = re.compile(r"([0-9]{4})([0-9]{2})([0-9]{2})", re.ASCII)
 _ZONE = r"([+-](0[0-9]|1[0-4])[0-5][0-9])?"
-_MOMENT = re.compile(rf"[0-9]{{8}}(?P<rest>({_TIME.pattern})?{_ZONE})", re.ASCII)
+_MOMENT = re.compile(rf"(?P<day>[0-9]{{8}})(?P<time>({_TIME.pattern})?)(?P<zone>{_ZONE})", re.ASCII)
+_OFFSET = re.compile(r"[+-](0[0-9]|1[0-4])[0-5][0-9]", re.ASCII)
 _ANY_MOMENT = re.compile(rf"[0-9]{{4}}([0-9]{{2}}([0-9]{{2}}({_TIME.pattern})?)?)?{_ZONE}", re.ASCII)
 _WIDTHS = {"US": 2, "SS": 2, "AT": 4, "UL": 4, "SL": 4, "FL": 4, "FD": 8, "SV": 8, "UV": 8, "OW": 2} | {
     "OF": 4,
@@ -28,6 +29,8 @@ _WIDTHS = {"US": 2, "SS": 2, "AT": 4, "UL": 4, "SL": 4, "FL": 4, "FD": 8, "SV": 
     "OD": 8,
     "OV": 8,
 }
+_LENGTHS = {"SH": 16, "LO": 64, "ST": 1024, "LT": 10240}
+_OLDEST = 89
 _DUMMY_STRINGS: Mapping[str, str] = {
     **dict.fromkeys(("AE", "CS", "LO", "LT", "PN", "SH", "ST", "UC", "UT"), "REMOVED"),
     "AS": "000Y",
@@ -36,6 +39,7 @@ _DUMMY_STRINGS: Mapping[str, str] = {
     "DT": "19000101000000",
     "IS": "0",
     "TM": "000000",
+    "UR": "urn:uuid:00000000-0000-0000-0000-000000000000",
 }
 
 
@@ -45,15 +49,41 @@ def kept(vr: str, value: str) -> str | None:
     return value if check is None or not value else check(value)
 
 
-def shifted(vr: str, value: str, days: int) -> str | None:
-    """A DA, DT or TM value moved by whole days; None when it is not valid or too coarse to move. TM stays."""
+def shifted(vr: str, value: str, days: int, zone: int | None = None) -> str | None:
+    """A DA, DT or TM value moved by whole days; None when it is not valid or too coarse to move. TM stays.
+
+    A DT with an offset from UTC is told in the object's own `zone` (minutes; None: in its own) and without the offset,
+    which would tell winter from summer before the move.
+    """
     if vr == "TM":
         return _matching(_TIME)(value)
     if vr == "DA":
         return _moved(value, days)
     moment = _MOMENT.fullmatch(value) if vr == "DT" else None
-    day = _moved(value[:8], days) if moment else None
-    return day + moment["rest"] if moment and day else None
+    if moment is None:
+        return None
+    day, time = moment["day"], moment["time"]
+    if moment["zone"] and zone is not None and len(time) >= 4:
+        minutes = int(time[:2]) * 60 + int(time[2:4]) + zone - _minutes(moment["zone"])
+        days, time = days + minutes // 1440, f"{minutes % 1440 // 60:02d}{minutes % 60:02d}{time[4:]}"
+    moved = _moved(day, days)
+    return moved + time if moved else None
+
+
+def offset(value: str) -> int | None:
+    """The minutes from UTC that `+hhmm` or a DT ending in it say; None where there is none."""
+    return _minutes(value[-5:]) if _OFFSET.fullmatch(value[-5:]) else None
+
+
+def capped(value: str) -> str:
+    """An age (VR AS) over 89 years as 90, since so few people are that old."""
+    return f"{_OLDEST + 1:03d}Y" if value.endswith("Y") and int(value[:3]) > _OLDEST else value
+
+
+def fits(vr: str, value: str) -> bool:
+    """Whether a text is as short as its VR wants (PS3.5 table 6.2-1), value by value."""
+    parts = [value] if vr in ("ST", "LT", "UT") else value.split("\\")
+    return all(len(part) <= _LENGTHS.get(vr, len(part)) for part in parts)
 
 
 def dummy(tag: int, vr: str) -> Element | None:
@@ -62,7 +92,7 @@ def dummy(tag: int, vr: str) -> Element | None:
         return string_element(tag, vr, _DUMMY_STRINGS[vr])
     if vr in ("US", "SS", "UL", "SL", "FL", "FD", "SV", "UV"):
         return Element(tag, vr, bytes(_WIDTHS[vr]))
-    return None
+    return Element(tag, vr, bytes(2)) if vr in ("OB", "UN") else None
 
 
 def whole(element: Element) -> bool:
@@ -87,6 +117,11 @@ def allowed_count(known: Definition, number: int) -> bool:
         return int(lowest) <= number <= int(highest)
     step = int(highest[:-1] or 1)
     return number >= int(lowest) and number % step == 0
+
+
+def _minutes(zone: str) -> int:
+    minutes = int(zone[1:3]) * 60 + int(zone[3:5])
+    return -minutes if zone[0] == "-" else minutes
 
 
 def _matching(pattern: re.Pattern[str]) -> Callable[[str], str | None]:

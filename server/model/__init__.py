@@ -10,6 +10,7 @@ from server.model.decisions import Caller, Decision, Deny, ElementRules, Masking
 from server.model.exchange import Ask, AuditEvent, Randomness, Representation
 from server.model.lists import Action, ElementAction, IdentifierKind, RegionKind, RegionStyle, ScreeningState
 from server.model.pictures import RenderParameters, Viewport, Window, WindowFunction
+from server.model.profile import Profile, ProfileOption, SafePrivate
 from server.model.records import (
     Identifier,
     InstancePath,
@@ -40,12 +41,15 @@ __all__ = [
     "ObjectReference",
     "PatientIdentity",
     "Permit",
+    "Profile",
+    "ProfileOption",
     "Randomness",
     "Region",
     "RegionKind",
     "RegionStyle",
     "RenderParameters",
     "Representation",
+    "SafePrivate",
     "ScreeningState",
     "SeriesRecord",
     "StudyLabels",

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from server.model.lists import Action, ElementAction, RegionKind, RegionStyle
+from server.model.profile import Profile
 from server.model.records import PatientIdentity
 
 
@@ -32,12 +33,15 @@ class Caller:
 class ElementRules:
     """Which PS3.15 action applies to which attribute; `default` to all the rest.
 
-    `by_tag` is keyed by the 32-bit tag. `private` applies to every private element and wins over `default`.
+    `by_tag` is keyed by the 32-bit tag, repeating groups by their first group. `private` applies to every private
+    element and wins over `default`; C keeps those that `profile` lists as safe. `profile` is None where the level does
+    not apply the Basic Profile; else `by_tag` holds its rows, too.
     """
 
     default: ElementAction
     private: ElementAction
     by_tag: Mapping[int, ElementAction]
+    profile: Profile | None
 
 
 @dataclass(frozen=True, kw_only=True)

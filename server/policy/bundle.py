@@ -1,7 +1,8 @@
 """The policy bundle: read once, checked as a whole, fingerprinted, then in force until a better one is read.
 
-The directory holds `access.cedar`, `schema.cedarschema`, `levels/*.toml` with `levels/order.toml` among them, and
-`cases/*.toml`. Whatever is wrong with any of it is told at once, and nothing of it comes into force.
+The directory holds `access.cedar`, `schema.cedarschema`, `levels/*.toml` with `levels/order.toml` among them,
+`cases/*.toml`, and `safe-private.toml`. Whatever is wrong with any of it is told at once, and nothing of it comes into
+force.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from server.policy.cases import FORBIDDEN, GRANTED, NOT_FOUND, read_cases, run_c
 from server.policy.levels import read_level
 from server.policy.order import read_order
 from server.policy.rules import RULES_FILE, SCHEMA_FILE, read_rules
+from server.policy.safe_private import SAFE_PRIVATE_FILE, read_safe_private
 from server.policy.words import GOVERNANCE, BundleProblems, Case, PolicyBundle, RuleBook
 
 _ORDER_FILE = "levels/order.toml"
@@ -40,6 +42,7 @@ def read_files(directory: Path) -> Mapping[str, bytes]:
             directory / SCHEMA_FILE,
             *sorted((directory / "levels").glob("*.toml")),
             *sorted((directory / "cases").glob("*.toml")),
+            directory / SAFE_PRIVATE_FILE,
         ]
         for path in paths:
             with path.open("rb") as file:
@@ -79,8 +82,9 @@ def build(files: Mapping[str, bytes]) -> PolicyBundle:
 
 def _levels(problems: list[str], files: Mapping[str, bytes]) -> dict[str, MaskingLevel]:
     levels = {}
+    listed = _collect(problems, lambda: read_safe_private(files.get(SAFE_PRIVATE_FILE, b""))) or ()
     for name, content in _in_folder(files, "levels"):
-        if name != "order" and (level := _collect(problems, partial(read_level, name, content))):
+        if name != "order" and (level := _collect(problems, partial(read_level, name, content, listed))):
             levels[name] = level
     return levels
 

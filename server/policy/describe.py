@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from server.model import Action, ElementAction, MaskingLevel, RegionStyle
+from server.model import Action, ElementAction, MaskingLevel, ProfileOption, RegionStyle
+from server.policy.profile import rows
 from server.policy.words import GOVERNANCE, PolicyBundle, Rule
 
+ROWS = frozenset(rows(frozenset(), pseudonyms=True))
 _OBJECTS = (Action.RETRIEVE_INSTANCE, Action.RETRIEVE_FRAMES, Action.RETRIEVE_BULKDATA)
 _TRANSACTIONS = tuple(action for action in Action if action not in GOVERNANCE)
 
@@ -56,7 +58,12 @@ def _elements(level: MaskingLevel) -> str:
         removed = sum(action is not ElementAction.KEEP for action in level.elements.by_tag.values())
         return f"all but {removed}" if removed else "all"
     shown = sum(action is not ElementAction.REMOVE for action in level.elements.by_tag.values())
-    return f"{shown} listed, all others removed"
+    profile = level.elements.profile
+    if profile is None:
+        return f"{shown} listed, all others removed"
+    options = ", ".join(option.value for option in ProfileOption if option in profile.options)
+    kept = sum(action is not ElementAction.REMOVE for tag, action in level.elements.by_tag.items() if tag not in ROWS)
+    return f"PS3.15 Basic Profile with {options or 'no option'}; {kept} more attributes listed, all others removed"
 
 
 def _pixels(level: MaskingLevel) -> str:

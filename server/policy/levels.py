@@ -5,12 +5,25 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import replace
 from types import MappingProxyType
 
-from pydicom.datadict import tag_for_keyword
+from pydicom.datadict import keyword_for_tag, tag_for_keyword
 
-from server.model import Action, ElementAction, ElementRules, MaskingLevel, RegionKind, RegionStyle
+from server.model import (
+    Action,
+    ElementAction,
+    ElementRules,
+    MaskingLevel,
+    Profile,
+    ProfileOption,
+    RegionKind,
+    RegionStyle,
+    SafePrivate,
+)
+from server.model.strictness import at_least
+from server.policy.profile import rows
 from server.policy.safety import unsafe
 from server.policy.tables import NAME, Table
 from server.policy.words import GOVERNANCE
@@ -18,12 +31,13 @@ from server.policy.words import GOVERNANCE
 _TAG = re.compile(r"\(([0-9A-Fa-f]{4}),([0-9A-Fa-f]{4})\)", re.ASCII)
 
 
-def read_level(name: str, content: bytes) -> MaskingLevel:
-    """Read the level `name` from the bytes of its file.
+def read_level(name: str, content: bytes, safe_private: tuple[SafePrivate, ...] = ()) -> MaskingLevel:
+    """Read the level `name` from the bytes of its file; `safe_private` is the site's list of private elements.
 
     Attributes are named by the keywords of PS3.6 or as `(gggg,eeee)`, and listed under the action codes of PS3.15
     Table E.1-1a. Every switch and every list must be there, empty or not: what a level does is never a default of
-    the program. Raises `BundleProblems` naming everything that is wrong.
+    the program. Where the level applies the Basic Profile, the rows of Table E.1-1 are rules of it, and the file's own
+    lists may only be stricter there. Raises `BundleProblems` naming everything that is wrong.
     """
     where = f"levels/{name}.toml"
     table = Table.parse(where, content)
@@ -46,7 +60,10 @@ def read_level(name: str, content: bytes) -> MaskingLevel:
     regions = {kind: region_styles.choice(kind, RegionStyle) for kind in RegionKind}
     region_styles.end()
     pixels.end()
+    options = _options(table.table("profile"))
     elements = _elements(table.table("elements"))
+    if options is not None:
+        elements = _profiled(table, elements, options, safe_private, pseudonyms=pseudonyms)
     table.end()
     if not transactions or transactions & GOVERNANCE:
         table.problem("`transactions` names at least one search or retrieve action and nothing else")
@@ -85,7 +102,43 @@ def _elements(table: Table) -> ElementRules:
             else:
                 by_tag[tag] = action
     table.end()
-    return ElementRules(default=default, private=private, by_tag=MappingProxyType(by_tag))
+    return ElementRules(default=default, private=private, by_tag=MappingProxyType(by_tag), profile=None)
+
+
+def _options(table: Table) -> frozenset[ProfileOption] | None:
+    """The options of the Basic Profile that are switched on; None where the level does not apply the profile."""
+    basic = table.take("basic", bool)
+    options = frozenset(option for option in ProfileOption if table.take(option.value, bool))
+    table.end()
+    if options and not basic:
+        table.problem("options without `basic`, which they are options of")
+    return options if basic else None
+
+
+def _profiled(
+    table: Table,
+    own: ElementRules,
+    options: frozenset[ProfileOption],
+    safe_private: tuple[SafePrivate, ...],
+    *,
+    pseudonyms: bool,
+) -> ElementRules:
+    """The file's own rules on top of the profile's rows."""
+    by_tag: dict[int, ElementAction] = {}
+    choices: dict[int, tuple[ElementAction, ...]] = {}
+    for tag, row in rows(options, pseudonyms=pseudonyms).items():
+        wanted = own.by_tag.get(tag)
+        if wanted is not None and not at_least(wanted, row.action):
+            table.problem(f"`{keyword_for_tag(tag)}` is {wanted}, milder than the profile's {row.action}")
+        by_tag[tag] = row.action if wanted is None else wanted
+        if wanted is None:
+            choices[tag] = row.choices
+    profile = Profile(
+        options=options,
+        choices=MappingProxyType(choices),
+        safe_private=safe_private if ProfileOption.RETAIN_SAFE_PRIVATE in options else (),
+    )
+    return replace(own, by_tag=MappingProxyType({**own.by_tag, **by_tag}), profile=profile)
 
 
 def _tag(word: str) -> int | None:
@@ -112,5 +165,18 @@ def _fingerprint(level: MaskingLevel) -> str:
         "default": level.elements.default,
         "private": level.elements.private,
         "elements": {f"{tag:08X}": action for tag, action in level.elements.by_tag.items()},
+        "profile": _profile_content(level.elements.profile),
     }
     return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def _profile_content(profile: Profile | None) -> Mapping[str, object] | None:
+    if profile is None:
+        return None
+    return {
+        "options": sorted(profile.options),
+        "choices": {f"{tag:08X}": "/".join(actions) for tag, actions in profile.choices.items()},
+        "safe_private": [
+            [one.creator, one.group, one.element, one.vr, sorted(one.terms)] for one in profile.safe_private
+        ],
+    }

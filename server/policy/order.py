@@ -7,19 +7,11 @@ from itertools import pairwise
 from types import MappingProxyType
 
 from server.model import ElementAction, MaskingLevel, RegionStyle
+from server.model.strictness import STRENGTH
 from server.policy.tables import NAME, Table
 from server.policy.words import LevelOrder
 
 _WHERE = "levels/order.toml"
-
-_STRENGTH = {
-    ElementAction.KEEP: 0,
-    ElementAction.UID: 1,
-    ElementAction.CLEAN: 1,
-    ElementAction.DUMMY: 2,
-    ElementAction.ZERO: 3,
-    ElementAction.REMOVE: 4,
-}
 
 
 def read_order(content: bytes, levels: Mapping[str, MaskingLevel]) -> tuple[LevelOrder, Mapping[str, tuple[str, ...]]]:
@@ -118,5 +110,5 @@ def _shows_more_elements(level: MaskingLevel, other: MaskingLevel) -> Iterator[s
 def _strength(level: MaskingLevel, action: ElementAction) -> int:
     """How much an action hides. Without pseudonyms U changes nothing."""
     if action is ElementAction.UID and not level.pseudonyms:
-        return _STRENGTH[ElementAction.KEEP]
-    return _STRENGTH[action]
+        return STRENGTH[ElementAction.KEEP]
+    return STRENGTH[action]

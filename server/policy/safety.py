@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from pydicom.datadict import dictionary_has_tag, dictionary_VR, keyword_for_tag, repeater_has_tag, tag_for_keyword
 
-from server.model import Action, ElementAction, MaskingLevel, RegionStyle
+from server.model import Action, ElementAction, MaskingLevel, ProfileOption, RegionKind, RegionStyle
 
 _STORED_OBJECTS = (Action.RETRIEVE_INSTANCE, Action.RETRIEVE_FRAMES, Action.RETRIEVE_BULKDATA)
 _REQUIRED_UIDS = ("SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")
@@ -37,6 +37,7 @@ def unsafe(level: MaskingLevel) -> Iterator[str]:
     yield from _unsafe_pixels(level)
     yield from _unsafe_identifiers(level)
     yield from _unsafe_elements(level)
+    yield from _unsafe_profile(level)
 
 
 def _unsafe_pixels(level: MaskingLevel) -> Iterator[str]:
@@ -83,16 +84,45 @@ def _unsafe_elements(level: MaskingLevel) -> Iterator[str]:
     rules = level.elements
     if rules.default not in (ElementAction.KEEP, ElementAction.REMOVE):
         yield "`default` is K or X: nothing else has a meaning for an element that nobody thought of"
-    if rules.private not in (ElementAction.REMOVE, rules.default):
-        yield "`private` is X, or K where `default` is K"
+    if rules.private not in (ElementAction.REMOVE, rules.default) and not _lists_private(level):
+        yield "`private` is X, K where `default` is K, or C where the profile retains safe private attributes"
     for tag, action in rules.by_tag.items():
         vr = _vr(tag)
         if tag >> 16 == _PIXEL_GROUP:
             yield f"lists {_called(tag)}: pixels are governed by [pixels]"
         if action is ElementAction.UID and vr != "UI":
             yield f"U is for UIDs, and {_called(tag)} is none"
-        if vr == "SQ" and action not in (ElementAction.KEEP, ElementAction.REMOVE):
+        row = rules.profile is not None and tag in rules.profile.choices
+        if vr == "SQ" and not row and action not in (ElementAction.KEEP, ElementAction.REMOVE):
             yield f"{_called(tag)} is a sequence: K applies the level to its items, X removes it"
+
+
+def _unsafe_profile(level: MaskingLevel) -> Iterator[str]:
+    """Options that exclude one another, or that the rest of the level does not bear out."""
+    profile = level.elements.profile
+    if profile is None:
+        return
+    options, regions = profile.options, level.regions
+    if level.elements.default is not ElementAction.REMOVE:
+        yield "applies the Basic Profile, so `default` has to be X"
+    if {ProfileOption.RETAIN_LONG_FULL_DATES, ProfileOption.RETAIN_LONG_MODIFIED_DATES} <= options:
+        yield "retains full dates and modified dates, of which only one can be"
+    if level.shift_dates is not (ProfileOption.RETAIN_LONG_MODIFIED_DATES in options):
+        yield "`shift_dates` and `retain-long-modified-dates` have to say the same"
+    if level.pseudonyms is (ProfileOption.RETAIN_UIDS in options):
+        yield "applies the Basic Profile, so it has either pseudonyms or `retain-uids`"
+    if (level.elements.private is ElementAction.CLEAN) is not (ProfileOption.RETAIN_SAFE_PRIVATE in options):
+        yield "`private` is C exactly where the level has `retain-safe-private`"
+    text = (level.unscreened, regions[RegionKind.TEXT], regions[RegionKind.BANNER], regions[RegionKind.MANUAL])
+    if (RegionStyle.KEEP not in text) is not (ProfileOption.CLEAN_PIXEL_DATA in options):
+        yield "`clean-pixel-data` says what [pixels] does to text, banners, manual regions and unscreened frames"
+    faces = (level.unscreened, regions[RegionKind.FACE], regions[RegionKind.HEAD_SURFACE], regions[RegionKind.MANUAL])
+    if RegionStyle.KEEP in faces and ProfileOption.CLEAN_RECOGNIZABLE_VISUAL_FEATURES in options:
+        yield "`clean-recognizable-visual-features` wants face, head-surface and manual regions masked"
+
+
+def _lists_private(level: MaskingLevel) -> bool:
+    return level.elements.private is ElementAction.CLEAN and level.elements.profile is not None
 
 
 def _identifies(tag: int, *, shifted: bool) -> str:

@@ -15,7 +15,16 @@ from server.metadata.elements import Elements
 from server.metadata.identifiers import identifiers, patient_identifier
 from server.metadata.part10 import StoredObject, read
 from server.metadata.pseudonyms import Pseudonyms, domain_key
-from server.model import Action, ElementAction, ElementRules, MaskingLevel, RegionKind, RegionStyle
+from server.model import (
+    Action,
+    ElementAction,
+    ElementRules,
+    MaskingLevel,
+    Profile,
+    ProfileOption,
+    RegionKind,
+    RegionStyle,
+)
 
 EXPLICIT, IMPLICIT, BIG, DEFLATED = (f"1.2.840.10008.1.2{tail}" for tail in (".1", "", ".2", ".1.99"))
 SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
@@ -48,7 +57,12 @@ def level(
         name=name,
         description=name,
         transactions=frozenset(Action),
-        elements=ElementRules(default=default, private=private, by_tag=by_tag),
+        elements=ElementRules(
+            default=default,
+            private=private,
+            by_tag=by_tag,
+            profile=_profile(shift_dates=shift_dates) if pseudonyms else None,
+        ),
         pseudonyms=pseudonyms,
         shift_dates=shift_dates,
         regions=dict.fromkeys(RegionKind, style),
@@ -58,6 +72,13 @@ def level(
         longest_side=None,
         fingerprint=name,
     )
+
+
+def _profile(*, shift_dates: bool) -> Profile:
+    """The Basic Profile with the options that such a level bears out, and none of its rows."""
+    options = {ProfileOption.CLEAN_PIXEL_DATA}
+    options |= {ProfileOption.RETAIN_LONG_MODIFIED_DATES} if shift_dates else set()
+    return Profile(options=frozenset(options), choices={}, safe_private=())
 
 
 ORIGINAL = level("original", {}, default=K, private=K, style=RegionStyle.KEEP, pseudonyms=False, shift_dates=False)

@@ -281,7 +281,7 @@ def test_a_M13_all_dates_move_together() -> None:
 
     assert found.StudyDate == moved("20200229")
     assert found.ReferencedSeriesSequence[0].StudyDate == moved("20200307")
-    assert found.AcquisitionDateTime == moved("20200302") + "101112.123456+0100"
+    assert found.AcquisitionDateTime == moved("20200302") + "101112.123456"
     assert not leaks(result, "20200229")
     for level_name in ("deidentified", "teaching"):
         for project in (bytes(32), b"\x01" * 32):

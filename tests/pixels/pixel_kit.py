@@ -66,7 +66,7 @@ def level(**changes: Any) -> MaskingLevel:
         name="masked",
         description="",
         transactions=frozenset(Action),
-        elements=ElementRules(default=ElementAction.REMOVE, private=ElementAction.REMOVE, by_tag={}),
+        elements=ElementRules(default=ElementAction.REMOVE, private=ElementAction.REMOVE, by_tag={}, profile=None),
         pseudonyms=True,
         shift_dates=True,
         regions=dict.fromkeys(RegionKind, RegionStyle.MOSAIC),

@@ -42,7 +42,7 @@ def refused(name: str, *pairs: tuple[str, str]) -> str:
 
 
 def test_the_switches_are_found_by_the_test() -> None:
-    assert len(SINGLE_LINES) == 22
+    assert len(SINGLE_LINES) == 35
 
 
 @pytest.mark.parametrize("line", SINGLE_LINES)
@@ -121,16 +121,33 @@ def test_tags_may_be_written_in_numbers() -> None:
         ("deidentified", "K = [\n", 'K = [\n"(601E,3000)",', "`OverlayData`"),
         ("deidentified", "K = [\n", 'K = [\n"(5000,3000)",', "`CurveData`"),
         ("deidentified", "K = [\n", 'K = [\n"EncapsulatedDocument",', "EncapsulatedDocument"),
-        ("deidentified", "K = [\n", 'K = [\n"PersonName",', "a person's name"),
-        ("deidentified", "K = [\n", 'K = [\n"DateOfSecondaryCapture",', "unshifted"),
-        ("deidentified", "K = [\n", 'K = [\n"StudyVerifiedDate",', "unshifted"),
-        ("deidentified", "K = [\n", 'K = [\n"ScheduledProcedureStepStartDateTime",', "unshifted"),
-        ("deidentified", "K = [\n", 'K = [\n"TargetUID",', "UID of something original"),
+        ("deidentified", "K = [\n", 'K = [\n"EvaluatorName",', "a person's name"),
+        ("deidentified", "K = [\n", 'K = [\n"ExpiryDate",', "unshifted"),
+        ("deidentified", "K = [\n", 'K = [\n"AlarmDecisionTime",', "unshifted"),
+        ("deidentified", "K = [\n", 'K = [\n"TargetFrameOfReferenceUID",', "UID of something original"),
+        ("deidentified", "K = [\n", 'K = [\n"PersonName",', "`PersonName` is K, milder than the profile's D"),
+        ("deidentified", "K = [\n", 'K = [\n"DateOfSecondaryCapture",', "milder than the profile's C"),
+        ("deidentified", "K = [\n", 'K = [\n"TargetUID",', "milder than the profile's U"),
+        ("deidentified", "K = [\n", 'K = [\n"InstitutionName",', "milder than the profile's X"),
+        ("deidentified", "C = [", 'C = ["OperatorsName", ', "milder than the profile's X"),
+        ("deidentified", "D = [", 'D = ["OperatorsName", ', "milder than the profile's X"),
+        ("deidentified", "Z = [", 'Z = ["PatientAddress"', "milder than the profile's X"),
+        ("deidentified", "X = [", 'X = ["StudyInstanceUID", ', "`StudyInstanceUID`"),
+        ("deidentified", "shift_dates = true", "shift_dates = false", "have to say the same"),
+        ("deidentified", "-full-dates = false", "-full-dates = true", "only one can be"),
+        ("deidentified", "retain-uids = false", "retain-uids = true", "either pseudonyms or `retain-uids`"),
+        ("deidentified", "safe-private = false", "safe-private = true", "`private` is C exactly"),
+        ("deidentified", 'private = "X"', 'private = "C"', "`private` is C exactly"),
+        ("front-desk", 'private = "X"', 'private = "C"', "`private` is X"),
+        ("deidentified", "clean-pixel-data = true", "clean-pixel-data = false", "says what [pixels] does"),
+        ("deidentified", 'banner = "mosaic"', 'banner = "keep"', "says what [pixels] does"),
+        ("deidentified", "clean-graphics = false", "clean-graphics = true", "masks pixels but does not remove"),
+        ("deidentified", "basic = true", "basic = false", "options without `basic`"),
+        ("original", "basic = false", "basic = true", "`default` has to be X"),
         ("deidentified", "K = [\n", 'K = [\n"(0018,9abc)",', "not in the data dictionary"),
-        ("deidentified", "U = [\n", 'U = [\n"PatientAddress",', "listed twice"),
-        ("deidentified", "U = [\n", 'U = [\n"ClinicalTrialSponsorName",', "U is for UIDs"),
+        ("deidentified", "U = [\n", 'U = [\n"TimezoneOffsetFromUTC",', "listed twice"),
+        ("deidentified", "U = [\n", 'U = [\n"SoftwareVersions",', "U is for UIDs"),
         ("deidentified", "Z = [", 'Z = ["RequestedProcedureCodeSequence",', "is a sequence"),
-        ("deidentified", '"StudyInstanceUID", ', "", "`StudyInstanceUID`"),
         ("patient", '"SOPInstanceUID",', "", "`SOPInstanceUID`"),
         ("original", 'name = "original"', 'name = "patient"', "the name of the file"),
         ("original", "transactions = [", 'transactions = [ "store",', "nothing else"),
@@ -261,9 +278,8 @@ def allowed_by_profile(basic: str, options: dict[str, str]) -> set[str]:
         allowed |= {"Z", "D"}
     if "U" in allowed and "*" in basic:
         allowed.add("K")
-    return (
-        allowed | set(options.get("retain_longitudinal_modified_dates", "")) | set(options.get("clean_descriptors", ""))
-    )
+    in_force = ("retain_longitudinal_modified_dates", "clean_descriptors", "clean_structured_content")
+    return allowed.union(*(options.get(option, "") for option in in_force))
 
 
 @pytest.mark.parametrize("name", ["deidentified", "teaching"])

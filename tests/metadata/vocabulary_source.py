@@ -1,0 +1,177 @@
+"""Makes `server/metadata/vocabulary.py` out of DICOM's own terminology and the words chosen by hand.
+
+    python tests/metadata/vocabulary_source.py --write     the vocabulary (needs pydicom only)
+    python tests/metadata/vocabulary_source.py --names     which words are people's names (needs Faker as well)
+
+The second is run by hand, in an environment of its own, when words were added; its result is kept beside this file,
+so that the first gives the same bytes everywhere.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+import unicodedata
+from collections.abc import Iterable, Iterator, Mapping
+from importlib import import_module
+from pathlib import Path
+from pkgutil import iter_modules
+from textwrap import fill
+from typing import cast
+
+from pydicom import __version__ as pydicom_version
+from pydicom._dicom_dict import DicomDictionary
+from pydicom.sr._cid_dict import cid_concepts, name_for_cid
+from pydicom.sr._concepts_dict import concepts
+
+HERE = Path(__file__).parent
+TARGET = HERE.parents[1] / "server" / "metadata" / "vocabulary.py"
+CHOSEN = HERE / "vocabulary_words.txt"
+NAMES = HERE / "vocabulary_names.txt"
+DATE = "2026-11-21"
+
+# Context groups (PS3.16) of anatomy, views, laterality, modality and technique; none of findings, drugs, persons.
+_GROUPS = re.compile(
+    "Anatom|Region|Laterality|Orientation|Position|Modality|ImagingProcedure|ImageMode|Vertebra"
+    "|Intervertebral|Artery|Vein|Vessel|CranialNerve|Plane|Phase$|AcquisitionType|ScanPattern|ContrastImaging"
+    "|ReconstructionAlgorithm|FluoroMode|Angulation|BodyPart|LymphNode|ImageType|CardiacSynchronization"
+)
+_NOT_GROUPS = re.compile(
+    "Radiotherapy|RT|Finding|Person|View|Projection|Position.*Device|Dosimet|Animal|Anesthesia|Staff|Observer|Reposit"
+)
+_ATTRIBUTE_GROUPS = frozenset({0x0018, 0x0028, 0x0054, 0x5200})
+_WORD = re.compile("[a-z]{4,24}")
+_HAN = re.compile("[\u3400-\u9fff]+")
+
+
+def sections() -> Mapping[str, frozenset[str]]:
+    """The words chosen by hand, by section."""
+    found: dict[str, set[str]] = {}
+    words: set[str] = set()
+    for line in CHOSEN.read_text(encoding="utf-8").splitlines():
+        if line.startswith("["):
+            words = found.setdefault(line.strip("[]"), set())
+        elif not line.startswith("#"):
+            words.update(word.casefold() for word in line.split())
+    return {name: frozenset(those) for name, those in found.items()}
+
+
+def kept_though_names() -> frozenset[str]:
+    return sections()["kept though names"]
+
+
+def chosen() -> frozenset[str]:
+    none: frozenset[str] = frozenset()
+    return none.union(*(words for name, words in sections().items() if name not in ("kept though names", "never")))
+
+
+def terminology() -> frozenset[str]:
+    """The words of code meanings of the context groups, and of attribute names about acquisition and image."""
+    used = {
+        (scheme, keyword)
+        for number, name in name_for_cid.items()
+        if _GROUPS.search(name) and not _NOT_GROUPS.search(name)
+        for scheme, keywords in cid_concepts.get(number, {}).items()
+        for keyword in keywords
+    }
+    known = cast("Mapping[str, Mapping[str, Mapping[str, tuple[str, list[int]]]]]", concepts)
+    meanings = [
+        meaning
+        for scheme, keyword in used
+        if scheme in ("DCM", "SCT", "LN", "FMA", "RADLEX", "UMLS", "NEU")
+        for meaning, _ in known[scheme][keyword].values()
+    ]
+    # What is always written with a capital letter inside a meaning is somebody's name (Arcelin view, circle of Willis).
+    spelled = {word for meaning in meanings for word in re.split("[^A-Za-zÀ-ÿ0-9]+", meaning[:1].lower() + meaning[1:])}
+    attributes = {word.lower() for entry in _attributes() for word in entry.split()}
+    return frozenset(word for word in spelled | attributes if _WORD.fullmatch(word))
+
+
+def _attributes() -> list[str]:
+    return [entry[2] for tag, entry in DicomDictionary.items() if tag >> 16 in _ATTRIBUTE_GROUPS]
+
+
+def without_marks(word: str) -> str:
+    return "".join(char for char in unicodedata.normalize("NFKD", word.casefold()) if not unicodedata.combining(char))
+
+
+def names() -> frozenset[str]:
+    lines = NAMES.read_text(encoding="utf-8").splitlines()
+    return frozenset(word for line in lines if not line.startswith("#") for word in line.split())
+
+
+def vocabulary() -> tuple[frozenset[str], frozenset[str]]:
+    """The words, and the terms in Chinese characters."""
+    by_hand = chosen()
+    terms = frozenset(word for word in by_hand if _HAN.fullmatch(word))
+    words = (by_hand - terms) | terminology()
+    kept = kept_though_names()
+    removed = (names() | sections()["never"]) - kept
+    return frozenset(
+        word for word in words if not (word in removed or (without_marks(word) in removed and word not in kept))
+    ), terms
+
+
+def module() -> str:
+    words, terms = vocabulary()
+    kept = kept_though_names() & (words | terms)
+    return f'''"""The words that a cleaned description may keep. Generated by tests/metadata/vocabulary_source.py.
+
+Edition of {DATE}: words of DICOM's context groups and attribute names as in pydicom {pydicom_version}, and words chosen
+by hand in English, German, French, Spanish and Chinese; less the words that are people's names.
+"""
+
+from __future__ import annotations
+
+EDITION = "{DATE}"
+
+_KEPT_THOUGH_NAMES = """
+{_block(kept)}
+"""
+_TERMS = """
+{_block(terms, 58)}
+"""
+_WORDS = """
+{_block(words)}
+"""
+
+KEPT_THOUGH_NAMES = frozenset(_KEPT_THOUGH_NAMES.split())
+"""Words that are family or given names too, kept by decision."""
+TERMS = frozenset(_TERMS.split())
+"""Terms in Chinese characters, at most {max(map(len, terms))} long."""
+WORDS = frozenset(_WORDS.split())
+"""Words, case folded, at most {max(map(len, words))} letters long; some joined by a hyphen or a stroke."""
+'''
+
+
+def _block(words: Iterable[str], width: int = 118) -> str:
+    return fill(" ".join(sorted(words)), width, break_long_words=False, break_on_hyphens=False)
+
+
+def _people() -> Iterator[str]:
+    package = import_module("faker.providers.person")
+    for locale in iter_modules(package.__path__):
+        provider = import_module(f"{package.__name__}.{locale.name}").Provider
+        for attribute in dir(provider):
+            names_of = getattr(provider, attribute)
+            if re.search("first_name|last_name|middle_name", attribute) and isinstance(names_of, Iterable):
+                yield from (str(value) for value in names_of if isinstance(value, str))
+
+
+def write_names() -> None:
+    version = import_module("faker").VERSION
+    people = {without_marks(part) for name in _people() for part in re.split(r"[\s'’-]+", name)}
+    candidates = {word for word in chosen() | terminology() if without_marks(word) in people}
+    head = (
+        f"# Words of the vocabulary's sources that are names of people in Faker {version}, all its countries, {DATE}.\n"
+    )
+    NAMES.write_text(head + fill(" ".join(sorted(candidates)), 118) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    if "--names" in sys.argv:
+        write_names()
+    elif "--write" in sys.argv:
+        TARGET.write_text(module(), encoding="utf-8")
+    else:
+        sys.exit(__doc__)
