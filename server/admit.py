@@ -6,7 +6,7 @@ pseudonyms knows only the UIDs of its own project, a level without them only the
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from server.errors import Forbidden, NotFound
@@ -16,6 +16,7 @@ from server.model import (
     Ask,
     Caller,
     Deny,
+    ElementAction,
     Identifier,
     IdentifierKind,
     InstancePath,
@@ -28,6 +29,8 @@ from server.model import (
 from server.policy.decide import candidates, choose_role, decide, may_ever
 from server.policy.words import PolicyBundle
 from server.services import Services
+
+_SERIES, _INSTANCE = 0x00200011, 0x00200013
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +53,7 @@ class View:
 
 @dataclass(frozen=True, kw_only=True)
 class Admission:
-    """A permit, the world it was found in, and the instances under the path, in the catalogue's order."""
+    """A permit, the world it was found in, and the instances under the path, in the order of that world."""
 
     permit: Permit
     view: View
@@ -121,8 +124,40 @@ def admit(
             continue
         decision = decide(bundle, caller, action, found[0].study, services.clock())
         if isinstance(decision, Permit) and decision.level.name == view.level.name:
-            return Admission(permit=decision, view=view, instances=tuple(found))
+            return Admission(permit=decision, view=view, instances=tuple(in_view_order(view, found)))
     raise NotFound
+
+
+def in_view_order(view: View, found: Sequence[InstanceRecord]) -> list[InstanceRecord]:
+    """Instances of one study in the order that this world may know.
+
+    The catalogue settles equal numbers by original UID, which would join two worlds (a.M12, a.Q6); here their
+    pseudonyms settle it, and numbers count only where the level keeps them.
+    """
+    if view.domain is None:
+        return list(found)
+
+    def place(one: InstanceRecord) -> tuple[object, ...]:
+        names = view.names(one.study, {**one.series.row_keys, **one.row_keys})
+        series, instance = names.uid(one.path.series), names.uid(one.path.instance)
+        return (
+            *_number(view, one.series.attributes, _SERIES),
+            series,
+            *_number(view, one.attributes, _INSTANCE),
+            instance,
+        )
+
+    return sorted(found, key=place)
+
+
+def _number(view: View, attributes: Mapping[str, Mapping[str, object]], tag: int) -> tuple[bool, float]:
+    """A number as the level shows it; absent, odd and hidden ones come last."""
+    rules = view.level.elements
+    values = attributes.get(f"{tag:08X}", {}).get("Value")
+    value = values[0] if isinstance(values, list) and values else None
+    if rules.by_tag.get(tag, rules.default) is not ElementAction.KEEP or not isinstance(value, int | float):
+        return True, 0.0
+    return False, float(value)
 
 
 def _instances(

@@ -7,14 +7,15 @@ down, and only for levels that show the very values it was built from, so it can
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 
 import orjson
 
 from server import record
-from server.admit import View, acting, original_uid, views
+from server.admit import View, acting, in_view_order, original_uid, views
 from server.catalog.keywords import StudyQuery
+from server.metadata.deidentify import Shared
 from server.metadata.match import matches
 from server.model import Action, Ask, Caller, Permit, Representation, check_uid
 from server.narrow import narrowed
@@ -77,7 +78,8 @@ def table(services: Services, ask: Ask, *, limit: int) -> list[StudyRow]:
     found, _ = _page(services, ask, query, None, None)
     rows = []
     for match in found:
-        first = next((one for one in services.catalog.instances_of(match.study.study_instance_uid)), None)
+        instances = in_view_order(match.view, services.catalog.instances_of(match.study.study_instance_uid))
+        first = next(iter(instances), None)
         if first is None:
             continue
         values = row_of(services, match, SearchLevel.STUDY)
@@ -138,12 +140,13 @@ def _permitted(
     """The studies of one world that the policy lets the caller see there, in the catalogue's order."""
     if asked is None:
         return
+    shared = Shared()
     candidates = services.catalog.find_studies(asked)
     while chunk := list(islice(candidates, _CHUNK)):
         decisions = decide_many(bundle, caller, Action.SEARCH, chunk, services.clock())
         for one, decision in zip(chunk, decisions, strict=True):
             if isinstance(decision, Permit) and decision.level.name == view.level.name:
-                yield Match(permit=decision, view=view, study=one)
+                yield Match(permit=decision, view=view, study=one, shared=shared)
 
 
 def _expanded(services: Services, found: Iterable[Match], query: Query, series: str | None) -> Iterator[Match]:
@@ -158,9 +161,7 @@ def _expanded(services: Services, found: Iterable[Match], query: Query, series: 
             continue
         if query.level is SearchLevel.SERIES:
             for one in services.catalog.series_of(uid):
-                yield Match(permit=match.permit, view=match.view, study=match.study, series=one)
+                yield replace(match, series=one)
             continue
         for instance in services.catalog.instances_of(uid, series_uid):
-            yield Match(
-                permit=match.permit, view=match.view, study=match.study, series=instance.series, instance=instance
-            )
+            yield replace(match, series=instance.series, instance=instance)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal, SupportsInt, cast
 
 from pydicom import Dataset
+from pydicom.errors import BytesLengthException
 from pydicom.multival import MultiValue
 
 from server.errors import UnsupportedPixels
@@ -175,7 +176,7 @@ def _whole(dataset: Dataset, keyword: str, least: int, most: int, *, absent: int
     try:
         number = int(cast(SupportsInt, value))
         exact = number == value or str(number) == str(value).strip()
-    except (TypeError, ValueError):
+    except (OverflowError, TypeError, ValueError):
         raise UnsupportedPixels(f"{keyword} is missing or not a number") from None
     if not exact or not least <= number <= most:
         raise UnsupportedPixels(f"{keyword} is out of bounds")
@@ -191,5 +192,5 @@ def _value(dataset: Dataset, keyword: str) -> object:
     """Return an element's value; what pydicom cannot convert (half a word, a number of 4000 digits) is refused."""
     try:
         return dataset.get(keyword)
-    except (ArithmeticError, NotImplementedError, TypeError, ValueError):
+    except (ArithmeticError, BytesLengthException, NotImplementedError, TypeError, ValueError):
         raise UnsupportedPixels(f"{keyword} cannot be read") from None

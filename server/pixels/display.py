@@ -10,13 +10,24 @@ from typing import Any, get_args
 
 import numpy as np
 from pydicom import Dataset
+from pydicom.errors import BytesLengthException
 from pydicom.pixels.processing import apply_color_lut, apply_modality_lut, apply_voi
 
 from server.errors import BadRequest, UnsupportedPixels
 from server.model import Window, WindowFunction
 from server.pixels.frame import Samples
 
-_UNUSABLE = (AttributeError, IndexError, KeyError, NotImplementedError, TypeError, ValueError, struct.error)
+_UNUSABLE = (
+    AttributeError,
+    BytesLengthException,
+    IndexError,
+    KeyError,
+    NotImplementedError,
+    OverflowError,
+    TypeError,
+    ValueError,
+    struct.error,
+)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -75,15 +86,16 @@ def display_attributes(dataset: Dataset, *, frame_number: int = 1) -> DisplayAtt
 
 def _group(dataset: Dataset, frame_number: int, keyword: str) -> Dataset:
     """Return the item of a functional group macro for a frame, the data set itself if there is none."""
-    per_frame = dataset.get("PerFrameFunctionalGroupsSequence") or []
-    shared = dataset.get("SharedFunctionalGroupsSequence") or []
-    groups = [*per_frame[frame_number - 1 : frame_number], *shared[:1]]
-    for group in groups:
-        items = group.get(keyword)
-        if items:
-            found: Dataset = items[0]
-            return found
+    per_frame = _items(dataset, "PerFrameFunctionalGroupsSequence")
+    shared = _items(dataset, "SharedFunctionalGroupsSequence")
+    for group in [*per_frame[frame_number - 1 : frame_number], *shared[:1]]:
+        for item in _items(group, keyword):
+            return item
     return dataset
+
+
+def _items(dataset: Dataset, keyword: str) -> list[Dataset]:
+    return [one for one in _values(dataset, keyword) if isinstance(one, Dataset)]
 
 
 def _several(value: object) -> list[Any]:
@@ -92,24 +104,32 @@ def _several(value: object) -> list[Any]:
     return list(value) if hasattr(value, "__iter__") and not isinstance(value, str) else [value]
 
 
+def _values(dataset: Dataset, keyword: str) -> list[Any]:
+    """The values of an element; none where pydicom cannot convert them (half a word, say)."""
+    try:
+        return _several(dataset.get(keyword))
+    except (ArithmeticError, *_UNUSABLE):
+        return []
+
+
 def _number(dataset: Dataset, keyword: str, absent: float) -> float:
-    found = _several(dataset.get(keyword))
+    found = _values(dataset, keyword)
     try:
         number = float(found[0]) if found else absent
-    except (TypeError, ValueError):
+    except (OverflowError, TypeError, ValueError):
         return absent
     return number if math.isfinite(number) else absent
 
 
 def _windows(dataset: Dataset) -> tuple[Window, ...]:
-    function = str(dataset.get("VOILUTFunction") or "LINEAR")
+    function = str(next(iter(_values(dataset, "VOILUTFunction")), "LINEAR"))
     if function not in get_args(WindowFunction):
         function = "LINEAR"
     windows = []
-    for center, width in zip(_several(dataset.get("WindowCenter")), _several(dataset.get("WindowWidth")), strict=False):
+    for center, width in zip(_values(dataset, "WindowCenter"), _values(dataset, "WindowWidth"), strict=False):
         try:
             windows.append(Window(center=float(center), width=float(width), function=function))  # type: ignore[arg-type]
-        except (BadRequest, TypeError, ValueError):
+        except (BadRequest, OverflowError, TypeError, ValueError):
             continue
     return tuple(windows)
 
@@ -127,7 +147,7 @@ def _ramp(dataset: Dataset, keyword: str) -> tuple[int, Samples]:
 
 
 def _table(dataset: Dataset, keyword: str, apply: Callable[[Samples], Samples]) -> Table | None:
-    if not dataset.get(keyword):
+    if keyword not in dataset or not dataset.get_item(keyword).value:
         return None
     try:
         first, ramp = _ramp(dataset, keyword)
@@ -138,13 +158,16 @@ def _table(dataset: Dataset, keyword: str, apply: Callable[[Samples], Samples]) 
 
 def _lut_output(dataset: Dataset) -> int:
     """Largest output of the first VOI LUT by its number of bits."""
-    bits = int(dataset["VOILUTSequence"].value[0]["LUTDescriptor"].value[2])
+    try:
+        bits = int(dataset["VOILUTSequence"].value[0]["LUTDescriptor"].value[2])
+    except _UNUSABLE:
+        raise UnsupportedPixels("a lookup table cannot be read") from None
     return (1 << min(max(bits, 1), 16)) - 1
 
 
 def _palette(dataset: Dataset) -> Table | None:
     keyword = "RedPaletteColorLookupTableDescriptor"
-    if dataset.get("PhotometricInterpretation") != "PALETTE COLOR" or keyword not in dataset:
+    if _values(dataset, "PhotometricInterpretation") != ["PALETTE COLOR"] or keyword not in dataset:
         return None
     try:
         first, ramp = _ramp(dataset, keyword)
@@ -156,10 +179,10 @@ def _palette(dataset: Dataset) -> Table | None:
 def _aspect(dataset: Dataset) -> float:
     """Height over width of a pixel, within 1/16 to 16 (PS3.3 C.7.6.3.1.7); 1 where it is not told."""
     for keyword in ("PixelAspectRatio", "PixelSpacing", "ImagerPixelSpacing"):
-        found = _several(dataset.get(keyword))
+        found = _values(dataset, keyword)
         try:
             aspect = float(found[0]) / float(found[1])
-        except (IndexError, TypeError, ValueError, ZeroDivisionError):
+        except (ArithmeticError, IndexError, TypeError, ValueError):
             continue
         if 1 / 16 <= aspect <= 16:
             return aspect

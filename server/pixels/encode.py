@@ -169,18 +169,22 @@ def _jpeg_ls(samples: Samples, description: PixelDescription) -> bytes:
     cells = samples.view(f"u{samples.dtype.itemsize}")
     if description.signed:
         cells = cells & cells.dtype.type((1 << precision) - 1)
-    return bytes(
-        encode_jpeg_ls(
-            cells.astype(cells.dtype.newbyteorder("<"), copy=False).tobytes(),
-            rows=description.rows,
-            columns=description.columns,
-            samples_per_pixel=description.samples_per_pixel,
-            planar_configuration=0,
-            bits_allocated=description.bits_allocated,
-            bits_stored=precision,
-            photometric_interpretation="RGB" if description.samples_per_pixel == 3 else "MONOCHROME2",
+    try:
+        return bytes(
+            encode_jpeg_ls(
+                cells.astype(cells.dtype.newbyteorder("<"), copy=False).tobytes(),
+                rows=description.rows,
+                columns=description.columns,
+                samples_per_pixel=description.samples_per_pixel,
+                planar_configuration=0,
+                bits_allocated=description.bits_allocated,
+                bits_stored=precision,
+                photometric_interpretation="RGB" if description.samples_per_pixel == 3 else "MONOCHROME2",
+            )
         )
-    )
+    except RuntimeError:
+        # Its buffer is too small for frames of a few samples; the other encoder only knows whole cells.
+        return bytes(imagecodecs.jpegls_encode(cells.squeeze(axis=2) if cells.shape[2] == 1 else cells))
 
 
 def _jpeg_2000(samples: Samples, description: PixelDescription) -> bytes:

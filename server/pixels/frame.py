@@ -35,6 +35,13 @@ class Frame:
         self.samples.setflags(write=False)
 
 
+def blank(description: PixelDescription, photometric_interpretation: str) -> Frame:
+    """A frame of this form with every sample 0, in place of one whose samples must not matter."""
+    shape = (description.rows, description.columns, description.samples_per_pixel)
+    samples = np.zeros(shape, np.dtype(description.dtype))
+    return Frame(samples=samples, photometric_interpretation=photometric_interpretation, description=description)
+
+
 def cleaned(samples: Samples, description: PixelDescription) -> Samples:
     """Return the samples with every bit outside the stored ones cleared, or sign-extended above for signed values.
 

@@ -18,6 +18,7 @@ from server.pixels.frame import Samples, value_bounds, values
 GRID = 32
 _RING = 3
 _LEAST_BLOCK = 8
+_STEP = 8
 
 Box = tuple[int, int, int, int]
 Cells = NDArray[np.bool_]
@@ -70,11 +71,27 @@ def fill(canvas: Canvas, box: Box) -> None:
     canvas.samples[top:bottom, left:right] = _stored(dark, canvas)
 
 
-def mosaic(canvas: Canvas, box: Box, shown: Cells) -> None:
-    """Draw blocks interpolated from the ring of shown samples around the box, or about mid-range if there is none.
+def shown_range(canvas: Canvas, shown: Cells) -> tuple[float, float]:
+    """Return between which values nearly all shown samples lie (1 and 99 per cent, of every eighth row and column).
 
-    Alternate blocks are lighter and darker, by an amount that the surroundings and the bit depth alone decide, so that
-    nobody takes the mosaic for anatomy. A palette index has no neighbours in meaning: there it is a constant.
+    The bounds of the sample type where nothing is shown. Luma alone counts where there is chroma.
+    """
+    rows, columns = (np.arange(0, length, _STEP) for length in canvas.samples.shape[:2])
+    picked = canvas.samples[::_STEP, ::_STEP][shown[np.ix_(rows // GRID + 1, columns // GRID + 1)]]
+    known = values(picked[:, :1] if canvas.luma_chroma else picked, canvas.description).astype(np.float64)
+    known = known[np.isfinite(known)]
+    if not known.size:
+        return canvas.bounds
+    low, high = np.percentile(known, (1, 99))
+    return float(low), float(high)
+
+
+def mosaic(canvas: Canvas, box: Box, shown: Cells, ends: tuple[float, float]) -> None:
+    """Draw blocks interpolated from the ring of shown samples around the box, or mid-range if there is none.
+
+    Alternate blocks are lighter and darker by a sixteenth of `ends`, the `shown_range`, so that nobody takes the mosaic
+    for anatomy, and yet it stays far from the ink, which stands out of its surroundings. A palette index has no
+    neighbours in meaning: there it is a constant.
     """
     top, left, bottom, right = box
     if canvas.photometric_interpretation == "PALETTE COLOR":
@@ -89,9 +106,9 @@ def mosaic(canvas: Canvas, box: Box, shown: Cells) -> None:
     else:
         # Floating point samples may be anything; what overflows is bounded when it is stored.
         with np.errstate(all="ignore"):
-            sides = _sides(canvas, box, shown, block)
-            blocks = _patch(sides, down, across, (least + most) / 2)
-            contrast = max(float(blocks.max() / 8 - blocks.min() / 8), (most - least) / 64)
+            middle = ends[0] / 2 + ends[1] / 2
+            contrast = (ends[1] / 16 - ends[0] / 16) or (most - least) / 64
+            blocks = _patch(_sides(canvas, box, shown, block), down, across, middle)
         tinted = slice(0, 1) if canvas.luma_chroma else slice(None)
         blocks[:, :, tinted] += checker[:, :, np.newaxis] * contrast
         if canvas.luma_chroma:

@@ -12,7 +12,7 @@ from dataclasses import InitVar, dataclass
 from server.model import MaskingLevel, Region, RegionStyle
 from server.pixels.description import PixelDescription
 from server.pixels.frame import Frame, Samples, cleaned
-from server.pixels.mosaic import GRID, Box, Canvas, fill, mosaic, shown_cells
+from server.pixels.mosaic import GRID, Box, Canvas, fill, mosaic, shown_cells, shown_range
 
 _MAKER = object()
 # Anti-aliased or compressed edges of what is hidden reach this far beyond the region.
@@ -63,9 +63,10 @@ def redact(
             samples=samples, photometric_interpretation=frame.photometric_interpretation, description=described
         )
         shown = shown_cells(described.rows, described.columns, masks)
+        ends = shown_range(canvas, shown)
         # Fill comes last: where both styles meet, the stricter one stays.
         for box in sorted(box for box, style in masks.items() if style is RegionStyle.MOSAIC):
-            mosaic(canvas, box, shown)
+            mosaic(canvas, box, shown, ends)
         for box in sorted(box for box, style in masks.items() if style is not RegionStyle.MOSAIC):
             fill(canvas, box)
     return MaskedFrame(
@@ -79,12 +80,21 @@ def redact(
     )
 
 
+def hides_all(level: MaskingLevel, *, screened: bool) -> bool:
+    """Whether `redact` masks every frame from edge to edge, whatever was found in it: then no sample has any effect."""
+    return _whole(level, screened=screened) is not RegionStyle.KEEP
+
+
+def _whole(level: MaskingLevel, *, screened: bool) -> RegionStyle:
+    return _strictest({level.whole_frame} if screened else {level.whole_frame, level.unscreened})
+
+
 def _masks(
     regions: Sequence[Region], level: MaskingLevel, described: PixelDescription, *, screened: bool, frame_number: int
 ) -> dict[Box, RegionStyle]:
     """Return what to hide, and how; boxes are aligned to the grid or to the frame's edge."""
     everything = (0, 0, described.rows, described.columns)
-    styles = {level.whole_frame} if screened else {level.whole_frame, level.unscreened}
+    styles = {_whole(level, screened=screened)}
     # A kind that the level does not name is treated as the strictest.
     hiding = [(region, level.regions.get(region.kind, RegionStyle.FILL)) for region in regions]
     hiding = [(region, style) for region, style in hiding if style is not RegionStyle.KEEP]

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from flask import request
+from werkzeug.exceptions import RequestEntityTooLarge
 
 from server import ingest, rendered, retrieve, search
-from server.errors import BadRequest, UnsupportedMediaType
-from server.model import Action, Ask, Representation
+from server.errors import BadRequest, TooLarge, UnsupportedMediaType
+from server.model import Action, Ask, Representation, check_uid
 from server.multipart import read as read_multipart
 from server.negotiate import EXPLICIT_LITTLE_ENDIAN, LOSSLESS_SYNTAXES, Choice, Offer, choose, parse_media_type
 from server.query import SearchLevel, parse_query
@@ -49,23 +52,38 @@ def _store(services: Services, ask: Ask, study: str | None = None) -> Representa
     ask, storer = ingest.storer_of(services, ask)
     if request.args:
         raise BadRequest("a store takes no query parameters")
+    if study is not None:
+        check_uid(study)
     media_type, parameters = parse_media_type(request.headers.get("Content-Type", ""))
     if request.headers.get("Content-Encoding", "identity") != "identity":
         raise UnsupportedMediaType
-    body = request.get_data(cache=False)
+    body = _body(services.settings.max_request_bytes)
     if media_type == "application/dicom":
-        objects: list[bytes] = [body]
+        objects: Iterable[bytes] = (body,)
     elif media_type == "multipart/related":
         if parameters.get("type", "application/dicom").lower() != "application/dicom":
             raise UnsupportedMediaType
         parts = read_multipart(body, parameters.get("boundary", ""))
         if any(parse_media_type(part.media_type)[0] != "application/dicom" for part in parts):
             raise UnsupportedMediaType
-        objects = [bytes(part.body) for part in parts if isinstance(part.body, memoryview)]
+        # One at a time, so that the request is in memory once and not twice.
+        objects = (bytes(part.body) for part in parts if isinstance(part.body, memoryview))
     else:
         raise UnsupportedMediaType
     outcomes = [ingest.store(services, ask, storer, one, study=study) for one in objects]
     return ingest.response(services, outcomes, study)
+
+
+def _body(limit: int) -> bytes:
+    """The whole body of the request. Raises `TooLarge`, which unlike werkzeug's own error is recorded."""
+    try:
+        body = request.get_data(cache=False)
+    except RequestEntityTooLarge as error:
+        raise TooLarge from error
+    if request.content_length is None and len(body) >= limit:
+        # werkzeug cuts a chunked body off at the limit without a word.
+        raise TooLarge
+    return body
 
 
 def _metadata(services: Services, ask: Ask, **path: str) -> Representation:
