@@ -1,15 +1,10 @@
-"""What somebody can do who has the disk: swap, put back, cut (a.A9), read (a.A10), or fill it (a.A3)."""
+"""What somebody can do who has the disk: swap, put back, cut (a.A9). More of it is in `test_attacks_rows.py`."""
 
 from __future__ import annotations
 
-import base64
-import logging
-import os
 import shutil
 import sqlite3
-from collections.abc import Callable
 from pathlib import Path
-from urllib.parse import quote
 
 import pytest
 from builders import PixelFormat, all_canaries, chest_film, part10_bytes
@@ -169,118 +164,3 @@ def test_a_A9_the_plain_screening_state_is_not_believed(tmp_path: Path) -> None:
         house.store(part10_bytes(film))
         _rows(house, "UPDATE instances SET screening = 'screened'")
         assert refused_suffixes(house, film) == ["/rendered", "/frames/1", "/frames/2", ""]
-
-
-# a.A10: nothing readable is left anywhere
-
-
-def spellings(value: str) -> list[bytes]:
-    """The forms in which a value could lie about."""
-    plain = value.encode()
-    aligned = [base64.b64encode(b"x" * shift + plain)[4:-4] for shift in range(3)]
-    forms = [plain, value.encode("utf-16-le"), value.encode("utf-16-be"), plain.hex().encode(), quote(value).encode()]
-    return [form for form in {*forms, *aligned} if len(form) >= 8]
-
-
-def readable(root: Path, values: list[str]) -> list[str]:
-    """Which values can be read in any file below a directory."""
-    found = []
-    for file in (one for one in root.rglob("*") if one.is_file()):
-        data = file.read_bytes().lower()
-        found += [f"{file.name}: {value}" for value in values for form in spellings(value) if form.lower() in data]
-    return found
-
-
-def test_a_A10_no_plaintext_residue(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    scratch = tmp_path / "scratch"
-    scratch.mkdir()
-    monkeypatch.setenv("TMPDIR", str(scratch))
-    caplog.set_level(logging.DEBUG)
-    root = tmp_path / "house"
-    root.mkdir()
-    with House(root) as house:
-        film = chest_film(TWO_FRAMES, hiding_places=True)
-        house.store(part10_bytes(film, "1.2.840.10008.1.2.4.80"))
-        values = [value for value in all_canaries(film).values() if len(value) >= 8]
-        assert len(values) > 50
-        house.screen()
-        for user in ("clinician", "researcher", "front-desk"):
-            for place in house.instances(user):
-                house.get(f"{place}/rendered", user, "image/jpeg")
-                house.get(place, user, "application/dicom")
-        house.get(f"/dicomweb/studies?PatientName={film.PatientName}", "clinician", "application/dicom+json")
-        serving = readable(house.settings.data, values) + readable(scratch, values)
-        for child in house.services.decoder.process_ids():
-            environment = Path(f"/proc/{child}/environ")
-            if environment.exists():
-                assert set(environment.read_bytes().split(b"\x00")) <= {
-                    b"",
-                    b"OMP_NUM_THREADS=1",
-                    b"OPENBLAS_NUM_THREADS=1",
-                }
-    assert serving == []
-    assert readable(root / "data", values) == []
-    assert readable(scratch, values) == []
-    assert not [value for value in values if value in caplog.text]
-
-
-def test_the_search_for_residue_finds_some(tmp_path: Path) -> None:
-    for number, form in enumerate(spellings("CANARY-PatientName")):
-        (tmp_path / str(number)).write_bytes(b"before" + form + b"after")
-    assert len({line.split(":")[0] for line in readable(tmp_path, ["CANARY-PatientName"])}) == len(
-        spellings("CANARY-PatientName")
-    )
-
-
-# a.A3: no entry, no answer
-
-
-@pytest.fixture
-def full_disk(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
-    """After the call, nothing can be made durable any more."""
-
-    def fill() -> None:
-        def refuse(_descriptor: int) -> None:
-            raise OSError(28, os.strerror(28))
-
-        monkeypatch.setattr(os, "fdatasync", refuse)
-
-    return fill
-
-
-@pytest.mark.parametrize("user", ["clinician", "researcher", "front-desk", "system-administrator"])
-def test_a_A3_no_answer_without_its_entry(tmp_path: Path, full_disk: Callable[[], None], user: str) -> None:
-    with House(tmp_path) as house:
-        film = stored(house, 1)
-        places = house.instances(user) or [address(film)]
-        full_disk()
-        for suffix, accept in (
-            ("", "application/dicom"),
-            ("", f'{STEP}"application/dicom"'),
-            ("/metadata", "application/dicom+json"),
-            ("/frames/1", f'{STEP}"application/octet-stream"'),
-            ("/rendered", "image/jpeg"),
-            ("/thumbnail", "image/png"),
-            ("/bulkdata", "*/*"),
-        ):
-            answer = house.get(places[0] + suffix, user, accept)
-            assert answer.status_code == 503
-            assert answer.json == {"error": "the audit journal is not available"}
-            assert "Retry-After" in answer.headers
-        assert house.get("/dicomweb/studies", user, "application/dicom+json").status_code == 503
-        assert house.store(part10_bytes(chest_film(patient=2, study=2, series=2, instance=2))).status_code == 503
-
-
-def test_a_A3_a_stream_has_its_entry_before_its_first_byte(tmp_path: Path) -> None:
-    with House(tmp_path) as house:
-        film = stored(house, 1)
-        headers = {"Authorization": f"Bearer {house.token('clinician')}", "Accept": f'{STEP}"application/dicom"'}
-        answer = house.client.get(address(film), headers=headers, buffered=False)
-        (opening,) = [one.event for one in read(house.settings.journal, None) if one.event.kind == "opening"]
-        assert opening.request == answer.headers["Safelight-Request"]
-        answer.get_data()
-        (closing,) = [one.event for one in read(house.settings.journal, None) if one.event.kind == "closing"]
-        assert (closing.request, closing.reason) == (opening.request, "complete")
-        assert closing.digest
