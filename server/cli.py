@@ -21,6 +21,7 @@ COMMANDS = {
     "keys": "keys",
     "label": "label",
     "policy": "policy",
+    "project": "project",
     "screen": "screen",
     "serve": "serve",
     "token": "token",

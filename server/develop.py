@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import cache
 
 from server.admit import View
 from server.errors import NotFound, SealBroken, UnsupportedPixels
-from server.metadata.deidentify import deidentify
-from server.metadata.elements import Elements, first_text
+from server.metadata.deidentify import Shared, deidentify
+from server.metadata.elements import SPECIFIC_CHARACTER_SET, Elements, first_text
 from server.metadata.masked import MaskedDataset, PixelForm, with_pixel_form
 from server.metadata.part10 import reread
 from server.metadata.view import to_pydicom
@@ -25,9 +26,9 @@ from server.model import (
 )
 from server.pixels.decode import decode, decoded_photometric
 from server.pixels.description import PixelDescription, PixelKeyword, describe
-from server.pixels.frame import Frame
+from server.pixels.frame import Frame, blank
 from server.pixels.frames import FrameLayout
-from server.pixels.redact import MaskedFrame, redact
+from server.pixels.redact import MaskedFrame, hides_all, redact
 from server.screening.regions import decode_regions
 from server.services import Services
 
@@ -37,6 +38,7 @@ CONTENT = "instance"
 REGIONS = "regions"
 _MANIFEST, _HEAD, _FIRST_FRAME = 0, 1, 2
 _PHOTOMETRIC, _SOP_INSTANCE_UID = 0x00280004, 0x00080018
+_IMAGE = 0x0028
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,9 +65,9 @@ def manifest(row_keys: Mapping[Identifier, bytes], layout: FrameLayout | None, p
     return json.dumps(value, separators=(",", ":")).encode()
 
 
-def unseal(services: Services, record: InstanceRecord) -> Original:
+def unseal(services: Services, record: InstanceRecord, study_key_of: Callable[[str], bytes] | None = None) -> Original:
     """Open everything of an original but its frames. Raises `SealBroken` for whatever does not authenticate."""
-    study_key = services.study_key(record.path.study)
+    study_key = (study_key_of or services.study_key)(record.path.study)
     content = record.content
     head = services.objects.open_segment(study_key, content, _HEAD)
     tail = services.objects.open_segment(study_key, content, content.segments - 1)
@@ -76,7 +78,8 @@ def unseal(services: Services, record: InstanceRecord) -> Original:
     layout = FrameLayout.from_json(facts["layout"]) if facts["layout"] else None
     description = None
     if layout is not None:
-        description = describe(to_pydicom(elements), record.transfer_syntax_uid, keyword=facts["pixel_keyword"])
+        image = {tag: one for tag, one in elements.items() if tag >> 16 == _IMAGE or tag == SPECIFIC_CHARACTER_SET}
+        description = describe(to_pydicom(image), record.transfer_syntax_uid, keyword=facts["pixel_keyword"])
     row_keys = {
         Identifier(kind=IdentifierKind(kind), value=value): bytes.fromhex(row) for kind, value, row in facts["row_keys"]
     }
@@ -92,20 +95,27 @@ def unseal(services: Services, record: InstanceRecord) -> Original:
     )
 
 
-def masked_dataset(original: Original, view: View) -> MaskedDataset:
-    """The attributes as this level shows them."""
+def unseal_each(services: Services, records: Iterable[InstanceRecord]) -> Iterator[Original]:
+    """`unseal` for one record after the other; a study's key is unwrapped once."""
+    study_key_of = cache(services.study_key)
+    return (unseal(services, record, study_key_of) for record in records)
+
+
+def masked_dataset(original: Original, view: View, shared: Shared | None = None) -> MaskedDataset:
+    """The attributes as this level shows them; `shared` is one for all objects of an answer."""
     record = original.record
     return deidentify(
         original.elements,
         view.level,
         view.names(record.study, original.row_keys),
         pixels_masked=record.screening is ScreeningState.SCREENED,
+        shared=shared,
     )
 
 
-def sent_dataset(services: Services, original: Original, view: View) -> MaskedDataset:
+def sent_dataset(services: Services, original: Original, view: View, shared: Shared) -> MaskedDataset:
     """`masked_dataset` with the pixel description of what is sent: frames are decoded, which can change their form."""
-    masked = masked_dataset(original, view)
+    masked = masked_dataset(original, view, shared)
     description, layout = original.description, original.layout
     if (
         description is None
@@ -131,6 +141,25 @@ def decoded_frame(services: Services, original: Original, number: int) -> Frame:
 
     Raises `NotFound` for a frame that does not exist, `UnsupportedPixels`, `DecodeFailed`, `SealBroken`.
     """
+    segment, description, bit_offset = _segment(services, original, number)
+    return decode(segment, description, services.decoder, bit_offset=bit_offset)
+
+
+def masked_frame(services: Services, original: Original, level: MaskingLevel, number: int) -> MaskedFrame:
+    """Frame `number` as this level shows it: masked on stored values before anything else is done with them.
+
+    Of a frame that is masked from edge to edge nothing is decoded: whether its samples can be is hidden like the rest.
+    """
+    screened = original.record.screening is ScreeningState.SCREENED
+    if hides_all(level, screened=screened):
+        segment, description, _ = _segment(services, original, number)
+        frame = blank(description, decoded_photometric(segment, description))
+    else:
+        frame = decoded_frame(services, original, number)
+    return redact(frame, original.regions, level, screened=screened, frame_number=number)
+
+
+def _segment(services: Services, original: Original, number: int) -> tuple[bytes, PixelDescription, int]:
     description, layout = original.description, original.layout
     if description is None or layout is None:
         raise UnsupportedPixels("the object has no pixel data")
@@ -138,18 +167,7 @@ def decoded_frame(services: Services, original: Original, number: int) -> Frame:
         raise NotFound
     index, bit_offset = layout.segment_of(number)
     segment = services.objects.open_segment(original.study_key, original.record.content, _FIRST_FRAME + index)
-    return decode(segment, description, services.decoder, bit_offset=bit_offset)
-
-
-def masked_frame(services: Services, original: Original, level: MaskingLevel, number: int) -> MaskedFrame:
-    """Frame `number` as this level shows it: masked on stored values before anything else is done with them."""
-    return redact(
-        decoded_frame(services, original, number),
-        original.regions,
-        level,
-        screened=original.record.screening is ScreeningState.SCREENED,
-        frame_number=number,
-    )
+    return segment, description, bit_offset
 
 
 def _regions(services: Services, study_key: bytes, record: InstanceRecord) -> tuple[Region, ...]:

@@ -6,6 +6,7 @@ import errno
 import hashlib
 import hmac
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import cast
@@ -26,6 +27,7 @@ from server.errors import (
     UnsupportedPixels,
 )
 from server.metadata.attributes import Attributes, dataset_from_attributes, level_attributes
+from server.metadata.cleaning import identifying, worth_keeping
 from server.metadata.identifiers import identifiers, patient_identity
 from server.metadata.parse import Limits
 from server.metadata.part10 import StoredObject, read
@@ -185,13 +187,7 @@ def _description(stored: StoredObject) -> PixelDescription | None:
     return description
 
 
-def _seal(
-    services: Services,
-    storer: Storer,
-    stored: StoredObject,
-    layout: FrameLayout | None,
-    digest: bytes,
-) -> None:
+def _seal(services: Services, storer: Storer, stored: StoredObject, layout: FrameLayout | None, digest: bytes) -> None:
     """Seal the object and catalogue it. Nothing is visible before the last step, which is one transaction.
 
     What a crash leaves behind is a sealed file without a row, which the next start sweeps away.
@@ -201,19 +197,28 @@ def _seal(
         if known[0] != path or not hmac.compare_digest(known[1], digest):
             raise Conflict("another object is stored under this SOP Instance UID")
         return
-    row_keys = catalog.row_keys(identifiers(stored.elements), study_uid=path.study)
+    patient = patient_identity(stored.elements)
+    # The catalogue checks again when it registers; looking first leaves nothing at all of what it would refuse.
+    found = catalog.find_study(path.study)
+    if found is not None and (found.patient != patient or found.labels.stored_department != storer.department):
+        raise Conflict("the study is another patient's or was first stored by another department")
+    study, series, instance = level_attributes(stored.elements)
+    wanted = identifiers(stored.elements)
+    if not all(_named(*levels) <= wanted.keys() for levels in ((study,), (study, series), (study, instance))):
+        # A row that names what the object does not (an ID under the VR of a number, say) could never be masked.
+        raise UnreadableObject("what identifies the object cannot be catalogued as it stands")
+    row_keys = catalog.row_keys(wanted, study_uid=path.study)
     first = manifest(row_keys, layout, stored.pixel_keyword)
     study_key = services.study_key(path.study)
     try:
         content = services.objects.put(study_key, CONTENT, _segments(stored, layout, first))
     except OSError as error:
         raise StorageUnavailable(f"sealing failed: {errno.errorcode.get(error.errno or 0, '?')}") from error
-    study, series, instance = level_attributes(stored.elements)
     try:
         outcome = catalog.register(
             NewInstance(
                 path=path,
-                patient=patient_identity(stored.elements),
+                patient=patient,
                 labels=StudyLabels(
                     stored_by=storer.subject,
                     stored_department=storer.department,
@@ -232,6 +237,7 @@ def _seal(
                 number_of_frames=frames.number_of_frames if (frames := _description(stored)) else 0,
                 content=content,
                 body_digest=digest,
+                identifies=worth_keeping(identifying(stored.elements)),
             )
         )
     except SafelightError:
@@ -252,7 +258,12 @@ def _segments(stored: StoredObject, layout: FrameLayout | None, first: bytes) ->
 
 def _chosen(row_keys: Mapping[Identifier, bytes], *levels: Attributes) -> dict[Identifier, bytes]:
     """The row keys of what these attributes name; all of an object's stay sealed with it."""
-    return {one: row_keys[one] for one in identifiers(dataset_from_attributes(*levels)) if one in row_keys}
+    return {one: row_keys[one] for one in _named(*levels)}
+
+
+def _named(*levels: Attributes) -> AbstractSet[Identifier]:
+    """What the catalogue's rows identify: what a search will have to find row keys for."""
+    return identifiers(dataset_from_attributes(*levels)).keys()
 
 
 def response(services: Services, outcomes: list[Stored | NotStored], study: str | None) -> Representation:

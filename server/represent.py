@@ -13,25 +13,28 @@ from server.pixels.encode import encode_native, encode_transfer_syntax
 from server.pixels.redact import MaskedFrame
 from server.transaction import Transaction
 
-PIXEL_TAG = "7FE00010"
+_PIXEL_TAGS = {"PixelData": "7FE00010", "FloatPixelData": "7FE00008", "DoubleFloatPixelData": "7FE00009"}
+_FLOAT_VRS = {"FloatPixelData": "OF", "DoubleFloatPixelData": "OD"}
 
 
 def json_model(transaction: Transaction, original: Original) -> dict[str, dict[str, object]]:
     """The attributes of one instance in the DICOM JSON model; bulk data by URI where the level gives it."""
-    masked = sent_dataset(transaction.services, original, transaction.view)
+    masked = sent_dataset(transaction.services, original, transaction.view, transaction.shared)
     base = f"{transaction.url(original.record)}/bulkdata"
     offered = Action.RETRIEVE_BULKDATA in transaction.view.level.transactions
     found = to_json(masked, lambda at, _element: f"{base}/{at}" if offered else None)
     if original.description is not None and offered:
-        vr = "OB" if original.description.bits_allocated == 8 else "OW"
-        found[PIXEL_TAG] = {"vr": vr, "BulkDataURI": f"{base}/{PIXEL_TAG}"}
+        # As the instance has them in Explicit VR Little Endian (PS3.5 section A.2).
+        vr = _FLOAT_VRS.get(original.pixel_keyword, "OB" if original.description.bits_allocated <= 8 else "OW")
+        tag = _PIXEL_TAGS[original.pixel_keyword]
+        found[tag] = {"vr": vr, "BulkDataURI": f"{base}/{tag}"}
     return found
 
 
 def part10(transaction: Transaction, one: InstanceRecord, transfer_syntax: str) -> bytes:
     """One instance as a new Part 10 file, encoded from masked samples."""
     original = unseal(transaction.services, one)
-    masked = sent_dataset(transaction.services, original, transaction.view)
+    masked = sent_dataset(transaction.services, original, transaction.view, transaction.shared)
     return b"".join(write(masked, transfer_syntax, _pixels(transaction, original, transfer_syntax)))
 
 
@@ -49,12 +52,12 @@ def bulk_paths(transaction: Transaction, original: Original) -> list[str]:
         return path
 
     to_json(_masked(transaction, original), note)
-    return [*found, PIXEL_TAG] if original.description is not None else found
+    return [*found, _PIXEL_TAGS[original.pixel_keyword]] if original.description is not None else found
 
 
 def bulk(transaction: Transaction, original: Original, path: str) -> bytes:
     """One bulk value of this level. Raises `NotFound` for whatever its metadata does not hold."""
-    if path != PIXEL_TAG:
+    if path != _PIXEL_TAGS[original.pixel_keyword]:
         return bulk_value(_masked(transaction, original), path)[1]
     pixels = _pixels(transaction, original, EXPLICIT_LITTLE_ENDIAN)
     if not isinstance(pixels, NativePixels):
@@ -63,7 +66,7 @@ def bulk(transaction: Transaction, original: Original, path: str) -> bytes:
 
 
 def _masked(transaction: Transaction, original: Original) -> MaskedDataset:
-    return masked_dataset(original, transaction.view)
+    return masked_dataset(original, transaction.view, transaction.shared)
 
 
 def _pixels(transaction: Transaction, original: Original, transfer_syntax: str) -> PixelElement | None:

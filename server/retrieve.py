@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import orjson
 
 from server import represent
-from server.develop import Original, masked_dataset, unseal
+from server.develop import Original, masked_dataset, unseal, unseal_each
 from server.errors import BadRequest, NotAcceptable, NotFound, UnsupportedPixels
 from server.model import Action, Ask, Representation
 from server.multipart import Part
@@ -36,7 +36,7 @@ def metadata(services: Services, ask: Ask, choice: Choice, **path: str) -> Repre
     transaction = Transaction.begin(services, ask, Action.RETRIEVE_METADATA, choice, path)
 
     def develop() -> bytes:
-        every = (unseal(services, one) for one in transaction.instances)
+        every = unseal_each(services, transaction.instances)
         return orjson.dumps([represent.json_model(transaction, original) for original in every])
 
     return transaction.answer(develop)
@@ -74,7 +74,7 @@ def frames(services: Services, ask: Ask, choice: Choice, *, numbers: Sequence[in
 def bulkdata(services: Services, ask: Ask, choice: Choice, **path: str) -> Representation:
     """All bulk data below the path (PS3.18 section 10.4.1.1.3): what the metadata of this level refers to by URI."""
     transaction = Transaction.begin(services, ask, Action.RETRIEVE_BULKDATA, choice, path)
-    opened = [unseal(services, one) for one in transaction.instances]
+    opened = list(unseal_each(services, transaction.instances))
     found = [(original, at) for original in opened for at in represent.bulk_paths(transaction, original)]
     if not found:
         raise NotFound

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from server.admit import View
 from server.metadata.attributes import Attributes, dataset_from_attributes
-from server.metadata.deidentify import deidentify
+from server.metadata.cleaning import Identifying
+from server.metadata.deidentify import Shared, deidentify
 from server.metadata.elements import Elements
 from server.metadata.json_model import to_json
 from server.metadata.masked import MaskedDataset
@@ -21,13 +22,14 @@ _PATIENT_TAGS = ("00100020", "00100021", "0020000D")
 
 @dataclass(frozen=True, kw_only=True)
 class Match:
-    """A candidate that the caller may see, at its permit."""
+    """A candidate that the caller may see, at its permit; `shared` is one for all of a search."""
 
     permit: Permit
     view: View
     study: StudyRecord
     series: SeriesRecord | None = None
     instance: InstanceRecord | None = None
+    shared: Shared = field(default_factory=Shared)
 
 
 def row_of(services: Services, match: Match, level: SearchLevel) -> dict[str, dict[str, object]]:
@@ -75,7 +77,23 @@ def pseudonym_order(match: Match) -> tuple[str, ...]:
 
 def _mask(match: Match, levels: Sequence[Attributes]) -> MaskedDataset:
     names = match.view.names(match.study, _row_keys(match))
-    return deidentify(dataset_from_attributes(*levels), match.view.level, names, pixels_masked=False, partial=True)
+    return deidentify(
+        dataset_from_attributes(*levels),
+        match.view.level,
+        names,
+        pixels_masked=False,
+        partial=True,
+        identifies=_identifies(match),
+        shared=match.shared,
+    )
+
+
+def _identifies(match: Match) -> Identifying | None:
+    """What identifies in the objects that the row's attributes are from; None where one of them does not say."""
+    found = match.study.identifies
+    if match.series is None or found is None:
+        return found
+    return None if match.series.identifies is None else found | match.series.identifies
 
 
 def _levels(services: Services, match: Match, *, modalities: bool) -> list[Attributes]:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from server import record
 from server.admit import Admission, View, admit
+from server.metadata.deidentify import Shared
 from server.model import Action, Ask, InstanceRecord, Representation
 from server.multipart import Part, write
 from server.negotiate import Choice
@@ -28,6 +29,7 @@ class Transaction:
     choice: Choice
     path: Mapping[str, str]
     admission: Admission
+    shared: Shared = field(default_factory=Shared)
 
     @classmethod
     def begin(

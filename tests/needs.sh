@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# What the tests need beside Python packages: a PostgreSQL server, of which they start one of their own.
-# Installs Debian's package where it may; otherwise one line says what to install, and in CI that is a failure.
+# What the tests need beside Python packages: a PostgreSQL server, of which they start one of their own, and dciodvfy,
+# a validator of DICOM objects. Installs Debian's packages where it may; otherwise one line each says what to install,
+# and in CI that is a failure.
 set -euo pipefail
 
-found() {
+server() {
     local places=("$(pg_config --bindir 2>/dev/null || true)" /usr/lib/postgresql/*/bin)
     local place
     command -v initdb >/dev/null 2>&1 && return 0
@@ -13,11 +14,25 @@ found() {
     return 1
 }
 
-found && exit 0
+validator() {
+    command -v dciodvfy >/dev/null 2>&1
+}
+
+missing=()
+server || missing+=(postgresql)
+validator || missing+=(dicom3tools)
+[ ${#missing[@]} = 0 ] && exit 0
 if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
     export DEBIAN_FRONTEND=noninteractive
-    { apt-get update -qq && apt-get install -y -qq --no-install-recommends postgresql; } >/dev/null || true
-    found && exit 0
+    { apt-get update -qq && apt-get install -y -qq --no-install-recommends "${missing[@]}"; } >/dev/null || true
 fi
-echo "The catalogue's tests on PostgreSQL need its server: install Debian's package \`postgresql\` (or put initdb on PATH)." >&2
-[ -z "${CI:-}" ]
+status=0
+if ! server; then
+    echo "The catalogue's tests on PostgreSQL need its server: install Debian's package \`postgresql\` (or put initdb on PATH)." >&2
+    status=1
+fi
+if ! validator; then
+    echo "The tests of masked films against a validator need dciodvfy: install Debian's package \`dicom3tools\`." >&2
+    status=1
+fi
+[ -z "${CI:-}" ] || exit "$status"

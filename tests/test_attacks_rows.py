@@ -54,6 +54,7 @@ def test_a_A9_swapped_frames_within_an_object(house: House) -> None:
     lengths = [len(house.services.objects.open_segment(key, record.content, index)) + 16 for index in range(5)]
     starts = [len(body) - sum(lengths[index:]) for index in range(5)]
     first, second = (bytes(body[starts[index] : starts[index] + lengths[index]]) for index in (2, 3))
+    assert len(first) == len(second)
     body[starts[2] : starts[2] + len(first) + len(second)] = second + first
     path.write_bytes(body)
     frames = ("/frames/1", "/frames/2", "/rendered", "/frames/2/rendered", "/thumbnail")

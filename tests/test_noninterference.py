@@ -177,7 +177,7 @@ PAIRS = (
         name="all-samples-unscreened",
         films=glyphs(FRAME, uids.JPEG2000Lossless, whole=True),
         screened=False,
-        callers=EVERYBODY,
+        callers=("researcher", "front-desk"),
     ),
     Pair(name="glyphs-two-frames-rle", films=glyphs(INVERTED, uids.RLELossless), callers=("researcher",), brief=True),
     Pair(name="glyphs-signed-jpeg-ls", films=glyphs(SIGNED, uids.JPEGLSLossless), callers=("researcher",), brief=True),
@@ -243,7 +243,7 @@ def asked(
         if rule[0] not in NOT_ASKED and rule != ("GET", "/sign-in"):
             alone = "<instance>" in rule[1] or rule[1] == "/wado"
             brief = (pair.brief and not alone) or ("<series>" in rule[1].replace("/<instance>", "") and not alone)
-            some = here[:2] if alone else here
+            some = here[: 1 if pair.brief else 2] if alone else here
             filters = searches if rule[1] in SEARCHED else searches[:2]
             yield from calls(rule, offered.get(rule, ()), some, frames=frames, filters=filters, brief=brief)
 

@@ -98,6 +98,7 @@ def open_study(access: Access, row: bytes, token: bytes, sealed: bytes) -> Opene
         revision=bytes.fromhex(value["revision"]),
         attributes=value["attributes"],
         row_keys=_row_keys(value["row_keys"]),
+        identifies=_identifies(value),
     )
     return OpenedStudy(record=record, sequence=value["sequence"])
 
@@ -113,6 +114,7 @@ def open_series(access: Access, row: bytes, token: bytes, sealed: bytes, study: 
         study=study,
         attributes=value["attributes"],
         row_keys=_row_keys(value["row_keys"]),
+        identifies=_identifies(value),
     )
 
 
@@ -166,6 +168,7 @@ def study_value(record: StudyRecord, sequence: int) -> JSONObject:
         "revision": record.revision.hex(),
         "attributes": record.attributes,
         "row_keys": _key_values(record.row_keys),
+        "identifies": _identifying_values(record),
         "sequence": sequence,
     }
 
@@ -184,6 +187,7 @@ def insert_series(access: Access, connection: Connection, record: SeriesRecord) 
         "study": record.study.row,
         "attributes": record.attributes,
         "row_keys": _key_values(record.row_keys),
+        "identifies": _identifying_values(record),
     }
     sealed = access.seal("series", row, value, least=SERIES_BYTES)
     token = series_token(access, study, record.series_instance_uid)
@@ -254,6 +258,16 @@ def _key_values(row_keys: Mapping[Identifier, bytes]) -> list[list[str]]:
 
 def _row_keys(values: list[list[str]]) -> dict[Identifier, bytes]:
     return {Identifier(kind=IdentifierKind(kind), value=value): bytes.fromhex(key) for kind, value, key in values}
+
+
+def _identifying_values(record: StudyRecord | SeriesRecord) -> list[tuple[str, str]] | None:
+    return None if record.identifies is None else sorted(record.identifies)
+
+
+def _identifies(value: JSONObject) -> frozenset[tuple[str, str]] | None:
+    # Rows sealed before there was such a thing have none.
+    found = value.get("identifies")
+    return None if found is None else frozenset((kind, text) for kind, text in found)
 
 
 def _agree(agrees: bool, table: str) -> None:

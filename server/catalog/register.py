@@ -39,7 +39,8 @@ class NewInstance:
     """An instance to be stored, whose sealed object `content` is already durable.
 
     `labels` are those of a new study; of a known one, only `labels.stored_department` (the storer's) is looked at.
-    `body_digest` is keyed by the caller. The attributes and row keys of study and series count when these are new.
+    `body_digest` is keyed by the caller. The attributes and row keys of study and series, and `identifies`
+    for both, count when these are new.
     """
 
     path: InstancePath
@@ -56,6 +57,7 @@ class NewInstance:
     study_row_keys: Mapping[Identifier, bytes] = field(default_factory=dict)
     series_row_keys: Mapping[Identifier, bytes] = field(default_factory=dict)
     instance_row_keys: Mapping[Identifier, bytes] = field(default_factory=dict)
+    identifies: frozenset[tuple[str, str]] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,6 +120,7 @@ def _new_study(access: Access, connection: Connection, new: NewInstance) -> tupl
         revision=bytes.fromhex(access.new_revision("study")),
         attributes=new.study_attributes,
         row_keys=new.study_row_keys,
+        identifies=new.identifies,
     )
     places = add_study(access, connection, row, study_keywords(new.patient, new.study_attributes))
     sequence = places[access.tokens.list_key(Keyword(kind=KeywordKind.ALL))]
@@ -132,6 +135,7 @@ def _new_series(access: Access, connection: Connection, new: NewInstance, study:
         study=study,
         attributes=new.series_attributes,
         row_keys=new.series_row_keys,
+        identifies=new.identifies,
     )
     insert_series(access, connection, series)
     return series

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from server.metadata.charset import DEFAULT
 from server.metadata.elements import TEXT_VRS, Elements, character_sets, texts
@@ -17,6 +18,8 @@ MOST = 2_000
 """Names, places and IDs that one object may hold; with more of them its texts are not cleaned but removed."""
 LONGEST = 10_240
 """Characters of one of them, as many as the longest text of a bounded VR; with a longer one likewise."""
+MOST_IN_A_ROW = 65_536
+"""Characters of all of them together that a row of the catalogue keeps."""
 
 _PERSON_IDENTIFICATION = 0x00401101
 # IDs that people hold: one that is a word or a number takes that out of every text, and not only where it stands.
@@ -57,6 +60,9 @@ _LINES = re.compile(r"[,;^=\r\n]+")
 _LETTERS_OR_DIGITS = re.compile("[0-9]+|[^0-9]+")
 _LONGEST_PHRASE = 16
 
+Identifying = frozenset[tuple[str, str]]
+"""The values of one object that name somebody (`name`) or somewhere (`place`), or are an ID (`id`)."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class CleaningContext:
@@ -77,36 +83,67 @@ class CleaningContext:
     unclear: bool
 
 
-def context_of(elements: Elements) -> CleaningContext:
+def identifying(elements: Elements) -> Identifying:
     """What identifies in a data set, found in its own attributes at any depth, private ones with VR PN included."""
-    found = dict.fromkeys(_identifying(elements, DEFAULT, person=False))
+    return frozenset(_identifying(elements, DEFAULT, person=False))
+
+
+def worth_keeping(found: Identifying) -> Identifying | None:
+    """What a row of the catalogue keeps of it; None when that would be too much, and then its texts go unsaid."""
+    return found if len(found) <= MOST and sum(len(value) for _, value in found) <= MOST_IN_A_ROW else None
+
+
+def context_of(elements: Elements) -> CleaningContext:
+    """The context of one whole object."""
+    return context_from(identifying(elements))
+
+
+class Part(NamedTuple):
+    """What one value adds to a context: fields as of `CleaningContext`."""
+
+    taken: frozenset[str]
+    phrases: frozenset[tuple[str, ...]]
+    strings: frozenset[str]
+
+
+def part_of(kind: str, value: str) -> Part:
+    """What a name, place or ID of at most `LONGEST` characters takes out of texts."""
+    if kind == "name":
+        return Part(name_words(value), frozenset(), _longer(han_strings(value)))
     taken: set[str] = set()
     strings: set[str] = set()
     phrases: set[tuple[str, ...]] = set()
+    for line in {value, *_LINES.split(value)}:
+        words = keys(line)
+        phrases.add(words[:_LONGEST_PHRASE])
+        if kind == "id":
+            taken |= _words_of_id(words)
+            # Written with a separator where letters meet digits, or with none of its own.
+            phrases.add(tuple(_LETTERS_OR_DIGITS.findall("".join(words)))[:_LONGEST_PHRASE])
+        strings.update(run for script, run in tokens(normalised(line)) if script == "han")
+    # A phrase without a word of the vocabulary goes by itself.
+    useful = (phrase for phrase in phrases if len(phrase) > 1 and not WORDS.isdisjoint(phrase))
+    return Part(frozenset(taken), frozenset(useful), _longer(strings))
+
+
+def _longer(strings: Iterable[str]) -> frozenset[str]:
+    """Without single characters, which are no more than part of a term."""
+    return frozenset(string for string in strings if len(string) > 1)
+
+
+def context_from(found: Identifying, part: Callable[[str, str], Part] = part_of) -> CleaningContext:
+    """The context that these values make; `part` is `part_of`, or gives the same from memory."""
     unclear = len(found) > MOST or any(len(value) > LONGEST for _, value in found)
-    for kind, value in () if unclear else found:
-        if kind == "name":
-            taken |= name_words(value)
-            strings |= han_strings(value)
-            continue
-        for line in {value, *_LINES.split(value)}:
-            words = keys(line)
-            phrases.add(words[:_LONGEST_PHRASE])
-            if kind == "id":
-                taken |= _words_of_id(words)
-                # Written with a separator where letters meet digits, or with none of its own.
-                phrases.add(tuple(_LETTERS_OR_DIGITS.findall("".join(words)))[:_LONGEST_PHRASE])
-            strings.update(run for script, run in tokens(normalised(line)) if script == "han")
-    # A phrase without a word of the vocabulary goes by itself; a single character is no more than part of a term.
-    useful = frozenset(phrase for phrase in phrases if len(phrase) > 1 and not WORDS.isdisjoint(phrase))
-    longer = sorted((string for string in strings if len(string) > 1), key=lambda string: (-len(string), string))
+    parts = [part(kind, value) for kind, value in found] if not unclear else []
+    phrases = frozenset(phrase for one in parts for phrase in one.phrases)
+    strings = sorted({string for one in parts for string in one.strings}, key=lambda string: (-len(string), string))
     return CleaningContext(
-        taken=frozenset(taken),
-        phrases=useful,
-        beginning=_lengths((phrase[0], len(phrase)) for phrase in useful),
-        ending=_lengths((phrase[-1], len(phrase)) for phrase in useful if WORDS.issuperset(phrase)),
-        strings=tuple(longer[:MOST]),
-        unclear=unclear or len(longer) > MOST,
+        taken=frozenset(word for one in parts for word in one.taken),
+        phrases=phrases,
+        beginning=_lengths((phrase[0], len(phrase)) for phrase in phrases),
+        ending=_lengths((phrase[-1], len(phrase)) for phrase in phrases if WORDS.issuperset(phrase)),
+        strings=tuple(strings[:MOST]),
+        unclear=unclear or len(strings) > MOST,
     )
 
 

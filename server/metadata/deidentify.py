@@ -6,9 +6,14 @@ do is told in `masker`; a level whose default is K is the exception: it repeats 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cache, lru_cache
+
 from server.errors import PolicyError
 from server.metadata.charset import DEFAULT
-from server.metadata.descriptors import clean, context_of
+from server.metadata.cleaning import CleaningContext, Identifying, context_from, identifying, part_of
+from server.metadata.descriptors import clean
 from server.metadata.elements import SPECIFIC_CHARACTER_SET, Elements, first_text, in_order, string_element
 from server.metadata.exceptions import ORIGINAL_EXCEPTIONS
 from server.metadata.identifiers import patient_identifier
@@ -19,11 +24,27 @@ from server.metadata.pseudonyms import Names
 from server.metadata.values import offset
 from server.model import MaskingLevel, ProfileOption
 
-__all__ = ["ORIGINAL_EXCEPTIONS", "deidentify"]
+__all__ = ["ORIGINAL_EXCEPTIONS", "Shared", "deidentify"]
 
 _ROWS = 0x00280010
 _SOP_CLASS_UID = 0x00080016
 _TIMEZONE_OFFSET = 0x00080201
+
+
+def _remembering() -> Callable[[Identifying], CleaningContext]:
+    """Contexts from memory, and where an object names somebody else, what each of its names adds."""
+    part = lru_cache(maxsize=512)(part_of)
+    return lru_cache(maxsize=4)(lambda found: context_from(found, part))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shared:
+    """What the objects of one answer have in common, worked out once. It ends with the answer that it was made for.
+
+    `context` goes by all that identifies in an object, so none is ever cleaned with the names of another.
+    """
+
+    context: Callable[[Identifying], CleaningContext] = field(default_factory=_remembering)
 
 
 def deidentify(
@@ -34,12 +55,15 @@ def deidentify(
     pixels_masked: bool,
     faces_masked: bool = False,
     partial: bool = False,
+    identifies: Identifying | None = None,
+    shared: Shared | None = None,
 ) -> MaskedDataset:
     """`elements` (a stored object's, or attributes of a catalogue row) as they leave at `level`; a new tree.
 
     `pixels_masked`: every frame of this object leaves masked after its screening finished, or wholly masked;
     `faces_masked`: the same of recognizable visual features, for which the screening really looked; `partial`: these
-    are not all attributes of an object, so nobody can tell which words of a text are names in it, and texts go.
+    are not all attributes of an object: then `identifies` is what identifies in all of it, and without that nobody can
+    tell which words of a text are names in it, and texts go. `shared` is one for all objects of an answer.
     Raises `PolicyError` when level and names do not belong together, `SealBroken` for an identifier without row key.
     """
     if level.pseudonyms is not names.replaces or (level.shift_dates and not names.shift_days):
@@ -50,7 +74,9 @@ def deidentify(
         patient=patient_identifier(elements).value,
         sop_class=first_text(elements, _SOP_CLASS_UID),
         zone=_zone(elements),
-        cleaner=_nothing if partial else _cleaner(elements, level),
+        cleaner=_cleaner(
+            level, (lambda: identifies) if partial else (lambda: identifying(elements)), shared or Shared()
+        ),
     )
     out = dict(masker.masked(elements, DEFAULT, ""))
     if not masker.faithful:
@@ -58,6 +84,7 @@ def deidentify(
         # What the film says of an earlier masking is not true of this one.
         out = {tag: element for tag, element in out.items() if tag not in MARKS}
         out = masker.completed(out)
+        out = out if partial else masker.equipped(elements, out)
     image = _ROWS in elements
     if level.alters_samples:
         # Only this answer can say whether text is left in it; the film's own NO was said of other samples.
@@ -71,13 +98,23 @@ def deidentify(
     return masked_dataset(in_order(out.values()), level)
 
 
-def _cleaner(elements: Elements, level: MaskingLevel) -> TextCleaner:
-    """The cleaner of texts in this object, where an option of the level asks for it."""
+def _cleaner(level: MaskingLevel, find: Callable[[], Identifying | None], shared: Shared) -> TextCleaner:
+    """The cleaner of texts in an object where what `find` finds identifies, if an option of the level asks for it."""
     profile = level.elements.profile
     if profile is None or ProfileOption.CLEAN_DESCRIPTORS not in profile.options:
         return _nothing
-    context = context_of(elements)
-    return lambda value, vr: clean(value, vr, context)
+
+    @cache
+    def context() -> CleaningContext | None:
+        # Worked out when the first text comes: most questions of a search look at none.
+        found = find()
+        return None if found is None else shared.context(found)
+
+    def cleaned(value: str, vr: str) -> str | None:
+        known = context()
+        return None if known is None else clean(value, vr, known)
+
+    return cleaned
 
 
 def _nothing(value: str, vr: str) -> str | None:  # noqa: ARG001

@@ -45,6 +45,8 @@ _PATIENT_ID = 0x00100020
 _STATISTICS = frozenset({*range(0x00280104, 0x00280112), 0x00603000})
 # Type 2 in every IOD (PS3.3 C.7.1.1 and C.7.2.1): there, so that their absence is not told, where a level hides them.
 _REQUIRED = {0x00080090: "PN", _PATIENT_NAME: "PN", _PATIENT_ID: "LO", 0x00100030: "DA", 0x00100040: "CS"}
+# Type 2 of modules that nearly every object has (PS3.3 C.7.5.1), or with a Frame of Reference UID (C.7.4.1).
+_MANUFACTURER, _FRAME_OF_REFERENCE_UID, _POSITION_REFERENCE_INDICATOR = 0x00080070, 0x00200052, 0x00201040
 _NOTHING: Mapping[int, ElementAction] = {}
 
 TextCleaner = Callable[[str, str], str | None]
@@ -105,6 +107,14 @@ class Masker:
         top = _Place(DEFAULT, "", 0)
         added = (self._apply(one, action, top) for one in missing if (action := self._action(one.tag, 0)) in hiding)
         return {**out, **{one.tag: one for one in added if one is not None}}
+
+    def equipped(self, elements: Elements, out: Mapping[int, Element]) -> dict[int, Element]:
+        """`out`, of the whole object `elements`, with Type 2 attributes that the profile has no row for, empty."""
+        if self.level.elements.profile is None:
+            return dict(out)
+        framed = _FRAME_OF_REFERENCE_UID in out or _POSITION_REFERENCE_INDICATOR in elements
+        wanted = {_MANUFACTURER} | ({_POSITION_REFERENCE_INDICATOR} if framed else set())
+        return {**{tag: Element(tag, "LO", b"") for tag in wanted}, **out}
 
     def _action(self, tag: int, parent: int) -> ElementAction:
         rules = self.level.elements

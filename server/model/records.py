@@ -107,7 +107,8 @@ class StudyRecord:
 
     `attributes` are the study-level attributes of the first stored instance, in the DICOM JSON model (PS3.18 F.2),
     keyed by eight upper-case hexadecimal digits; `row_keys` maps each of its identifiers to the random key
-    that every pseudonym is computed from.
+    that every pseudonym is computed from. `identifies` holds what identifies in the whole of that instance (pairs of
+    kind and value, for the cleaner of texts), None where it is not known.
     """
 
     row: str
@@ -117,17 +118,19 @@ class StudyRecord:
     revision: bytes
     attributes: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     row_keys: Mapping[Identifier, bytes] = field(default_factory=dict)
+    identifies: frozenset[tuple[str, str]] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class SeriesRecord:
-    """One series as catalogued; `attributes` and `row_keys` as in `StudyRecord`, at series level."""
+    """One series as catalogued; `attributes`, `row_keys` and `identifies` as in `StudyRecord`, at series level."""
 
     row: str
     series_instance_uid: str
     study: StudyRecord
     attributes: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     row_keys: Mapping[Identifier, bytes] = field(default_factory=dict)
+    identifies: frozenset[tuple[str, str]] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

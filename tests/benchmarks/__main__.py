@@ -9,7 +9,7 @@ import tempfile
 import time
 from pathlib import Path
 
-FIGURES = 14
+FIGURES = 15
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent)]
 

@@ -65,11 +65,14 @@ def of_a_series(house: House) -> Iterator[Row]:
     body = part10_bytes(chest_film(PixelFormat(rows=32, columns=32), study=2))
     headers = [floors.sealed_header(body)] * SERIES
     floor = measure(lambda: floors.metadata(headers), rounds=5)
+    costs = {}
     for user in ("researcher", "clinician"):
         path = series if user == "researcher" else _as_stored(house)
-        cost = measure(answered(house, f"{path}/metadata", user, JSON), rounds=5)
+        costs[user] = measure(answered(house, f"{path}/metadata", user, JSON), rounds=5)
         name = f"metadata of {SERIES} instances, {user}"
-        yield Row(name=name, cost=cost, floor=floor, note="floor: open, parse, JSON")
+        yield Row(name=name, cost=costs[user], floor=floor, note="floor: open, parse, JSON")
+    name = "the same, masked against unmasked"
+    yield Row(name=name, cost=costs["researcher"], floor=costs["clinician"], note="floor: the clinician's")
 
 
 def _as_stored(house: House) -> str:

@@ -184,7 +184,8 @@ def test_longitudinal_information_is_said_as_it_is(option: str) -> None:
 
 def claimed(level: MaskingLevel, **said: bool) -> set[str]:
     elements = stored(film()).elements
-    done = deidentify(elements, level, names(elements, level_name=level.name), **{"pixels_masked": True, **said})
+    known: dict[str, Any] = {"pixels_masked": True, **said}
+    done = deidentify(elements, level, names(elements, level_name=level.name), **known)
     items = done.elements[0x00120064].items
     assert items is not None
     return {first_text(item, 0x00080100) for item in items}
