@@ -230,6 +230,10 @@ def test_audit_verify_names_the_first_broken_entry(filled: Demo, tmp_path: Path)
     assert whole.stdout.strip().endswith("entries, unbroken")
     copy = tmp_path / "journal"
     shutil.copytree(filled.data / "journal", copy)
+    noted = whole.stdout.splitlines()[0]
+    assert here("audit", "verify", "--journal", copy, "--noted", noted).returncode == 0
+    later = noted.replace("head ", "head 9", 1)
+    assert here("audit", "verify", "--journal", copy, "--noted", later).returncode == 1
     file = copy / "journal-000001.jsonl"
     lines = file.read_bytes().splitlines(keepends=True)
     lines[2] = lines[2].replace(b'"status":', b'"status":1', 1)
