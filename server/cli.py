@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import importlib
-import logging
+import logging.config
 import sys
 
 import click
 
 from server import __version__
 from server.errors import SafelightError
+from server.logs import configuration
 
 COMMANDS = {
     "audit": "audit",
@@ -47,7 +48,7 @@ def cli() -> None:
 
 def main() -> None:
     """Run a command; what it refuses on purpose is one line and exit status 1."""
-    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s %(message)s", level=logging.WARNING)
+    logging.config.dictConfig(configuration())
     try:
         cli()
     except SafelightError as error:

@@ -11,6 +11,7 @@ import cv2
 from flask import Flask
 from gunicorn.app.base import BaseApplication
 
+from server.logs import configuration
 from server.services import Services
 from server.settings import Settings
 from server.web.app import create_app
@@ -46,7 +47,7 @@ class Server(BaseApplication):  # type: ignore[misc]
             "graceful_timeout": 30,
             "keepalive": 5,
             "limit_request_line": 8190,
-            "loglevel": "warning",
+            "logconfig_dict": configuration(),
             # A path names studies, so there is no access log; the journal is the record of who saw what.
             "accesslog": None,
         }
