@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 from server.errors import Forbidden, NotFound
 from server.metadata.pseudonyms import IdentityMapping, Names, Pseudonyms, domain_key, row_key_of_uid
@@ -26,6 +27,7 @@ from server.model import (
     StudyRecord,
     check_uid,
 )
+from server.model.kinds import kind_of
 from server.policy.decide import candidates, choose_role, decide, may_ever
 from server.policy.words import PolicyBundle
 from server.services import Services
@@ -53,11 +55,15 @@ class View:
 
 @dataclass(frozen=True, kw_only=True)
 class Admission:
-    """A permit, the world it was found in, and the instances under the path, in the order of that world."""
+    """A permit, the world it was found in, and the instances under the path, in the order of that world.
+
+    `left_out` is how many more are there, of kinds that do not leave at the level.
+    """
 
     permit: Permit
     view: View
     instances: tuple[InstanceRecord, ...]
+    left_out: int = 0
 
 
 def patient_of(record: StudyRecord) -> Identifier:
@@ -128,6 +134,14 @@ def admit(
     raise NotFound
 
 
+def leaves(level: MaskingLevel, one: InstanceRecord) -> bool:
+    """Whether an object is of a kind that leaves at a level; of any other only masked attributes are told.
+
+    Goes by what every level shows of an object (its class) and by how it is written, never by what it contains.
+    """
+    return kind_of(one.sop_class_uid, one.transfer_syntax_uid) in level.objects
+
+
 def in_view_order(view: View, found: Sequence[InstanceRecord]) -> list[InstanceRecord]:
     """Instances of one study in the order that this world may know.
 
@@ -137,14 +151,16 @@ def in_view_order(view: View, found: Sequence[InstanceRecord]) -> list[InstanceR
     if view.domain is None:
         return list(found)
 
+    row_keys = {key: row for one in found for key, row in {**one.series.row_keys, **one.row_keys}.items()}
+    names = view.names(found[0].study, row_keys)
+    uid = cache(names.uid)
+
     def place(one: InstanceRecord) -> tuple[object, ...]:
-        names = view.names(one.study, {**one.series.row_keys, **one.row_keys})
-        series, instance = names.uid(one.path.series), names.uid(one.path.instance)
         return (
             *_number(view, one.series.attributes, _SERIES),
-            series,
+            uid(one.path.series),
             *_number(view, one.attributes, _INSTANCE),
-            instance,
+            uid(one.path.instance),
         )
 
     return sorted(found, key=place)

@@ -13,6 +13,7 @@ from server.metadata.deidentify import Shared, deidentify
 from server.metadata.elements import SPECIFIC_CHARACTER_SET, Elements, first_text
 from server.metadata.masked import MaskedDataset, PixelForm, with_pixel_form
 from server.metadata.part10 import reread
+from server.metadata.pseudonyms import Names
 from server.metadata.view import to_pydicom
 from server.model import (
     Identifier,
@@ -24,6 +25,8 @@ from server.model import (
     RegionStyle,
     ScreeningState,
 )
+from server.model.kinds import is_video
+from server.pixels.colour import in_photometric, sent_photometric
 from server.pixels.decode import decode, decoded_photometric
 from server.pixels.description import PixelDescription, PixelKeyword, describe
 from server.pixels.frame import Frame, blank
@@ -55,6 +58,22 @@ class Original:
     study_key: bytes
 
 
+@dataclass(frozen=True, kw_only=True)
+class Described:
+    """What one original says of itself: everything but its samples and what was found in them.
+
+    `form` is that of its frames once they are decoded, None where they are sent as the header describes them;
+    `bits_allocated` is None without pixel data.
+    """
+
+    record: InstanceRecord
+    elements: Elements
+    row_keys: Mapping[Identifier, bytes]
+    pixel_keyword: PixelKeyword
+    bits_allocated: int | None
+    form: PixelForm | None
+
+
 def manifest(row_keys: Mapping[Identifier, bytes], layout: FrameLayout | None, pixel_keyword: str | None) -> bytes:
     """The first segment of a sealed original."""
     value = {
@@ -77,7 +96,7 @@ def unseal(services: Services, record: InstanceRecord, study_key_of: Callable[[s
         raise SealBroken("the object is not the one its catalogue row names")
     layout = FrameLayout.from_json(facts["layout"]) if facts["layout"] else None
     description = None
-    if layout is not None:
+    if layout is not None and not is_video(record.transfer_syntax_uid):
         image = {tag: one for tag, one in elements.items() if tag >> 16 == _IMAGE or tag == SPECIFIC_CHARACTER_SET}
         description = describe(to_pydicom(image), record.transfer_syntax_uid, keyword=facts["pixel_keyword"])
     row_keys = {
@@ -101,39 +120,53 @@ def unseal_each(services: Services, records: Iterable[InstanceRecord]) -> Iterat
     return (unseal(services, record, study_key_of) for record in records)
 
 
+def described(services: Services, original: Original) -> Described:
+    """Look at the first frame too, since a codestream says itself what it decodes to. Raises as `decoded_frame`."""
+    description, layout = original.description, original.layout
+    form = None
+    if description is not None and layout is not None and description.data_kind == "integer":
+        segment = services.objects.open_segment(original.study_key, original.record.content, _FIRST_FRAME)
+        form = PixelForm(
+            photometric_interpretation=decoded_photometric(segment, description),
+            samples_per_pixel=description.samples_per_pixel,
+            bits_allocated=description.bits_allocated,
+            bits_stored=description.bits_stored,
+            high_bit=description.high_bit,
+            signed=description.signed,
+        )
+    return Described(
+        record=original.record,
+        elements=original.elements,
+        row_keys=original.row_keys,
+        pixel_keyword=original.pixel_keyword,
+        bits_allocated=description.bits_allocated if description is not None else None,
+        form=form,
+    )
+
+
 def masked_dataset(original: Original, view: View, shared: Shared | None = None) -> MaskedDataset:
     """The attributes as this level shows them; `shared` is one for all objects of an answer."""
-    record = original.record
-    return deidentify(
-        original.elements,
-        view.level,
-        view.names(record.study, original.row_keys),
-        pixels_masked=record.screening is ScreeningState.SCREENED,
-        shared=shared,
-    )
+    return _masked(original, view.level, view.names(original.record.study, original.row_keys), shared)
 
 
-def sent_dataset(services: Services, original: Original, view: View, shared: Shared) -> MaskedDataset:
-    """`masked_dataset` with the pixel description of what is sent: frames are decoded, which can change their form."""
-    masked = masked_dataset(original, view, shared)
-    description, layout = original.description, original.layout
-    if (
-        description is None
-        or layout is None
-        or description.data_kind != "integer"
-        or _PHOTOMETRIC not in masked.elements
-    ):
+def sent_dataset(one: Described, level: MaskingLevel, names: Names, shared: Shared) -> MaskedDataset:
+    """As `masked_dataset`, with the pixel description of what is sent: decoding can change the form of the frames."""
+    masked = _masked(one, level, names, shared)
+    if one.form is None or _PHOTOMETRIC not in masked.elements:
         return masked
-    segment = services.objects.open_segment(original.study_key, original.record.content, _FIRST_FRAME)
-    form = PixelForm(
-        photometric_interpretation=decoded_photometric(segment, description),
-        samples_per_pixel=description.samples_per_pixel,
-        bits_allocated=description.bits_allocated,
-        bits_stored=description.bits_stored,
-        high_bit=description.high_bit,
-        signed=description.signed,
-    )
-    return with_pixel_form(masked, form)
+    told = one.form.photometric_interpretation
+    told = _sent_photometric(one.record, level, told, one.form.bits_allocated)
+    return with_pixel_form(masked, replace(one.form, photometric_interpretation=told))
+
+
+def _sent_photometric(record: InstanceRecord, level: MaskingLevel, decoded: str, bits_allocated: int) -> str:
+    """What decoded frames are turned into: at a level that alters no sample they stay what they are."""
+    return sent_photometric(decoded, bits_allocated, record.sop_class_uid) if level.alters_samples else decoded
+
+
+def _masked(one: Original | Described, level: MaskingLevel, names: Names, shared: Shared | None) -> MaskedDataset:
+    screened = one.record.screening is ScreeningState.SCREENED
+    return deidentify(one.elements, level, names, pixels_masked=screened, shared=shared)
 
 
 def decoded_frame(services: Services, original: Original, number: int) -> Frame:
@@ -156,6 +189,10 @@ def masked_frame(services: Services, original: Original, level: MaskingLevel, nu
         frame = blank(description, decoded_photometric(segment, description))
     else:
         frame = decoded_frame(services, original, number)
+    wanted = _sent_photometric(
+        original.record, level, frame.photometric_interpretation, frame.description.bits_allocated
+    )
+    frame = in_photometric(frame, wanted)
     return redact(frame, original.regions, level, screened=screened, frame_number=number)
 
 

@@ -9,13 +9,13 @@ from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from enum import IntEnum
-from typing import cast
 
 import orjson
 
 from server import record
 from server.admit import acting, forbidden
 from server.catalog.register import Duplicate, NewInstance
+from server.cut import description_of, layout_of, segments
 from server.develop import CONTENT, manifest
 from server.errors import (
     Conflict,
@@ -28,6 +28,7 @@ from server.errors import (
 )
 from server.metadata.attributes import Attributes, dataset_from_attributes, level_attributes
 from server.metadata.cleaning import identifying, worth_keeping
+from server.metadata.elements import first_text
 from server.metadata.identifiers import identifiers, patient_identity
 from server.metadata.parse import Limits
 from server.metadata.part10 import StoredObject, read
@@ -41,12 +42,12 @@ from server.model import (
     Representation,
     StudyLabels,
 )
-from server.pixels.description import PixelDescription, PixelKeyword, describe
-from server.pixels.frames import FrameLayout, split
+from server.model.kinds import DIRECTORY
+from server.pixels.frames import FrameLayout
 from server.policy.decide import govern
 from server.services import Services
 
-_EXTENDED_OFFSETS, _EXTENDED_LENGTHS = 0x7FE00001, 0x7FE00002
+_MEDIA_STORAGE_SOP_CLASS_UID = 0x00020002
 
 
 class FailureReason(IntEnum):
@@ -57,6 +58,7 @@ class FailureReason(IntEnum):
     DATA_SET_MISMATCH = 0xA900
     CANNOT_UNDERSTAND = 0xC000
     TRANSFER_SYNTAX = 0xC122
+    SOP_CLASS = 0x0122
     OUT_OF_RESOURCES = 0xA700
     DUPLICATE_INSTANCE = 0x0111
 
@@ -141,8 +143,10 @@ def _store(services: Services, storer: Storer, body: bytes, study: str | None) -
 
     if study is not None and study != path.study:
         raise refuse(FailureReason.DATA_SET_MISMATCH, "the object belongs to another study than the request names")
+    if DIRECTORY in (stored.sop_class_uid, first_text(stored.file_meta, _MEDIA_STORAGE_SOP_CLASS_UID)):
+        raise refuse(FailureReason.SOP_CLASS, "a directory of other objects is not stored")
     try:
-        layout = _layout(stored)
+        layout = layout_of(stored)
     except UnsupportedPixels as error:
         raise refuse(FailureReason.TRANSFER_SYNTAX, str(error)) from error
     digest = hmac.new(services.digest_key, body, hashlib.sha256).digest()
@@ -164,27 +168,6 @@ def _parse(services: Services, body: bytes) -> StoredObject:
     except TooLarge as error:
         reason = NotStored(reason=FailureReason.OUT_OF_RESOURCES, explanation=str(error))
         raise _Refused(reason) from error
-
-
-def _layout(stored: StoredObject) -> FrameLayout | None:
-    """How the frames lie in the body; None for an object without pixels. Raises `UnsupportedPixels`."""
-    description = _description(stored)
-    if description is None or stored.pixel_offset is None:
-        return None
-    tables = (stored.elements.get(tag) for tag in (_EXTENDED_OFFSETS, _EXTENDED_LENGTHS))
-    offsets, lengths = (table.value if table else b"" for table in tables)
-    body = memoryview(stored.body)
-    return split(body, stored.pixel_offset, description, extended_offsets=offsets, extended_lengths=lengths)
-
-
-def _description(stored: StoredObject) -> PixelDescription | None:
-    if stored.pixel_keyword is None:
-        return None
-    keyword = cast(PixelKeyword, stored.pixel_keyword)
-    description = describe(stored.dataset, stored.transfer_syntax_uid, keyword=keyword)
-    if description is None:
-        raise UnsupportedPixels("pixel data without an image pixel module")
-    return description
 
 
 def _seal(services: Services, storer: Storer, stored: StoredObject, layout: FrameLayout | None, digest: bytes) -> None:
@@ -211,7 +194,7 @@ def _seal(services: Services, storer: Storer, stored: StoredObject, layout: Fram
     first = manifest(row_keys, layout, stored.pixel_keyword)
     study_key = services.study_key(path.study)
     try:
-        content = services.objects.put(study_key, CONTENT, _segments(stored, layout, first))
+        content = services.objects.put(study_key, CONTENT, segments(stored, layout, first))
     except OSError as error:
         raise StorageUnavailable(f"sealing failed: {errno.errorcode.get(error.errno or 0, '?')}") from error
     try:
@@ -234,7 +217,7 @@ def _seal(services: Services, storer: Storer, stored: StoredObject, layout: Fram
                 instance_row_keys=_chosen(row_keys, study, instance),
                 sop_class_uid=stored.sop_class_uid,
                 transfer_syntax_uid=stored.transfer_syntax_uid,
-                number_of_frames=frames.number_of_frames if (frames := _description(stored)) else 0,
+                number_of_frames=frames.number_of_frames if (frames := description_of(stored)) else 0,
                 content=content,
                 body_digest=digest,
                 identifies=worth_keeping(identifying(stored.elements)),
@@ -245,15 +228,6 @@ def _seal(services: Services, storer: Storer, stored: StoredObject, layout: Fram
         raise
     if isinstance(outcome, Duplicate):
         services.objects.delete(content)
-
-
-def _segments(stored: StoredObject, layout: FrameLayout | None, first: bytes) -> list[bytes | memoryview]:
-    """What is sealed: the manifest, then the whole object cut at its frames, so that one frame opens alone."""
-    body = memoryview(stored.body)
-    if layout is None:
-        return [first, body, b""]
-    frames = [body[start:stop] for start, stop in layout.ranges]
-    return [first, body[: layout.ranges[0][0]], *frames, body[layout.tail_start :]]
 
 
 def _chosen(row_keys: Mapping[Identifier, bytes], *levels: Attributes) -> dict[Identifier, bytes]:

@@ -2,39 +2,53 @@
 
 from __future__ import annotations
 
-from server.develop import Original, masked_dataset, masked_frame, sent_dataset, unseal
+from collections.abc import Iterator
+
+from server.admit import leaves
+from server.develop import Described, Original, described, masked_dataset, masked_frame, sent_dataset, unseal
 from server.errors import NotFound
-from server.metadata.json_model import bulk_value, to_json
-from server.metadata.masked import MaskedDataset
+from server.metadata.deidentify import Shared
+from server.metadata.json_model import Writer, bulk_value, to_json
+from server.metadata.masked import MaskedDataset, without_binary
 from server.metadata.write import EncapsulatedPixels, NativePixels, PixelElement, write
 from server.model import Action, InstanceRecord
 from server.negotiate import EXPLICIT_LITTLE_ENDIAN
 from server.pixels.encode import encode_native, encode_transfer_syntax
 from server.pixels.redact import MaskedFrame
+from server.prepare import Series
 from server.transaction import Transaction
 
 _PIXEL_TAGS = {"PixelData": "7FE00010", "FloatPixelData": "7FE00008", "DoubleFloatPixelData": "7FE00009"}
 _FLOAT_VRS = {"FloatPixelData": "OF", "DoubleFloatPixelData": "OD"}
 
 
-def json_model(transaction: Transaction, original: Original) -> dict[str, dict[str, object]]:
-    """The attributes of one instance in the DICOM JSON model; bulk data by URI where the level gives it."""
-    masked = sent_dataset(transaction.services, original, transaction.view, transaction.shared)
-    base = f"{transaction.url(original.record)}/bulkdata"
-    offered = Action.RETRIEVE_BULKDATA in transaction.view.level.transactions
-    found = to_json(masked, lambda at, _element: f"{base}/{at}" if offered else None)
-    if original.description is not None and offered:
+def json_model(transaction: Transaction, series: Series) -> Iterator[bytes]:
+    """The attributes of one instance after the other in the DICOM JSON model; bulk data by URI where it is given."""
+    names = transaction.view.names(series.study, series.row_keys)
+    shared, writer = Shared(elements={}), Writer()
+    for one in series.instances:
+        masked = sent_dataset(one, transaction.view.level, names, shared)
+        yield _written(transaction, one, masked, f"{transaction.url(one.record, names)}/bulkdata", writer)
+
+
+def _written(transaction: Transaction, one: Described, masked: MaskedDataset, base: str, writer: Writer) -> bytes:
+    whole = leaves(transaction.view.level, one.record)
+    offered = whole and Action.RETRIEVE_BULKDATA in transaction.view.level.transactions
+    masked = masked if whole else without_binary(masked)
+    pixels: dict[str, object] = {}
+    if one.bits_allocated is not None and offered:
         # As the instance has them in Explicit VR Little Endian (PS3.5 section A.2).
-        vr = _FLOAT_VRS.get(original.pixel_keyword, "OB" if original.description.bits_allocated <= 8 else "OW")
-        tag = _PIXEL_TAGS[original.pixel_keyword]
-        found[tag] = {"vr": vr, "BulkDataURI": f"{base}/{tag}"}
-    return found
+        vr = _FLOAT_VRS.get(one.pixel_keyword, "OB" if one.bits_allocated <= 8 else "OW")
+        tag = _PIXEL_TAGS[one.pixel_keyword]
+        pixels[tag] = {"vr": vr, "BulkDataURI": f"{base}/{tag}"}
+    return writer.write(masked, lambda at, _element: f"{base}/{at}" if offered else None, pixels)
 
 
 def part10(transaction: Transaction, one: InstanceRecord, transfer_syntax: str) -> bytes:
     """One instance as a new Part 10 file, encoded from masked samples."""
     original = unseal(transaction.services, one)
-    masked = sent_dataset(transaction.services, original, transaction.view, transaction.shared)
+    names = transaction.view.names(one.study, original.row_keys)
+    masked = sent_dataset(described(transaction.services, original), transaction.view.level, names, transaction.shared)
     return b"".join(write(masked, transfer_syntax, _pixels(transaction, original, transfer_syntax)))
 
 

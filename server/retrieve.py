@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-import orjson
-
 from server import represent
 from server.develop import Original, masked_dataset, unseal, unseal_each
 from server.errors import BadRequest, NotAcceptable, NotFound, UnsupportedPixels
 from server.model import Action, Ask, Representation
 from server.multipart import Part
 from server.negotiate import EXPLICIT_LITTLE_ENDIAN, Choice
+from server.prepare import by_series
 from server.services import Services
 from server.transaction import Transaction
 
@@ -36,10 +35,10 @@ def metadata(services: Services, ask: Ask, choice: Choice, **path: str) -> Repre
     transaction = Transaction.begin(services, ask, Action.RETRIEVE_METADATA, choice, path)
 
     def develop() -> bytes:
-        every = unseal_each(services, transaction.instances)
-        return orjson.dumps([represent.json_model(transaction, original) for original in every])
+        every = by_series(services, transaction.instances)
+        return b"[%b]" % b",".join(one for series in every for one in represent.json_model(transaction, series))
 
-    return transaction.answer(develop)
+    return transaction.answer(lambda: transaction.kept(develop))
 
 
 def instances(services: Services, ask: Ask, choice: Choice, **path: str) -> Representation:

@@ -26,6 +26,7 @@ from server.errors import (
 )
 from server.metadata.view import to_pydicom
 from server.model import AuditEvent, InstanceRecord, ObjectReference, Region, ScreeningState
+from server.model.kinds import is_video
 from server.pixels.display import display_attributes
 from server.pixels.frame import values
 from server.screening.regions import RegionSet, encode_regions
@@ -103,6 +104,8 @@ def find(
 ) -> list[Region]:
     """The regions of every frame of an original, as the detector finds them; none without pixel data."""
     description = original.description
+    if is_video(original.record.transfer_syntax_uid):
+        raise UnsupportedPixels("a video is not looked at")
     if description is None:
         return []
     table = display_attributes(to_pydicom(original.elements)).palette

@@ -5,11 +5,13 @@ Everything fails here, at the start, rather than at the first request (house rul
 
 from __future__ import annotations
 
+import hashlib
 import os
 import secrets
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -31,6 +33,7 @@ from server.model import Randomness
 from server.pixels.pool import DecoderPool
 from server.policy.bundle import BundleHolder
 from server.settings import Settings
+from server.vault.cache import SealedCache
 from server.vault.envelope import derive
 from server.vault.keyring import KeyringFile, KeyService, check_apart
 from server.vault.objects import ObjectStore
@@ -51,8 +54,9 @@ class SystemRandomness:
 class Services:
     """Everything that a use case needs, open and checked.
 
-    `clock` gives seconds since the epoch. `digest_key`, `etag_key` and the keys inside the others all derive from one
-    root key that the key service wraps; project and study keys are random and wrapped one by one.
+    `clock` gives seconds since the epoch; `code` names the program that makes the answers, to the byte. `digest_key`,
+    `etag_key`, `cache_key` and the keys inside the others all derive from one root key that the key service wraps;
+    project and study keys are random and wrapped one by one.
     """
 
     settings: Settings
@@ -62,6 +66,9 @@ class Services:
     catalog: Catalog
     sealer: RowSealer
     objects: ObjectStore
+    cache: SealedCache
+    cache_key: bytes
+    code: str
     journal: Journal
     journal_seal_key: bytes
     policy: BundleHolder
@@ -146,6 +153,9 @@ def open_services(
         catalog=Catalog(engine, sealer=sealer, index_key=derive(root, "index"), randomness=randomness),
         sealer=sealer,
         objects=ObjectStore(settings.objects, randomness),
+        cache=SealedCache(settings.data / "cache", randomness, settings.cache_bytes),
+        cache_key=derive(root, "cache"),
+        code=code_fingerprint(),
         journal=Journal(
             settings.journal,
             signing_key=_signing_key(root),
@@ -180,6 +190,15 @@ def rotate(services: Services) -> int:
         count += 1
     write_root(services.settings, services.keys.rewrap(_root_file(services.settings).read_bytes(), ROOT_CONTEXT))
     return count + 1
+
+
+@cache
+def code_fingerprint() -> str:
+    """SHA-256 of the program's own source: an answer that an earlier one made is never taken for this one's."""
+    digest = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.rglob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
 
 
 def _root_file(settings: Settings) -> Path:

@@ -51,6 +51,7 @@ class Settings:
     max_object_bytes: int = 1024 * 1024 * 1024
     decoder_seconds: float = 30.0
     decoder_bytes: int = 4 * 1024 * 1024 * 1024
+    cache_bytes: int = 1024 * 1024 * 1024
     policy_reload_seconds: float = 5.0
 
     @property
@@ -100,7 +101,7 @@ def _convert(name: str, value: object) -> object:
         if not isinstance(table, dict):
             raise ConfigurationError("claims is a table from a name to a claim path")
         return {str(key): str(path) for key, path in table.items()}
-    if name in {"port", "workers", "threads", "max_request_bytes", "max_object_bytes", "decoder_bytes"}:
+    if name in {"port", "workers", "threads", "max_request_bytes", "max_object_bytes", "decoder_bytes", "cache_bytes"}:
         return _number(name, value, int)
     if name in {"decoder_seconds", "policy_reload_seconds"}:
         return _number(name, value, float)

@@ -5,18 +5,18 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from server import record
-from server.admit import Admission, View, admit
+from server.admit import Admission, View, admit, leaves
+from server.errors import NotAcceptable
 from server.metadata.deidentify import Shared
+from server.metadata.pseudonyms import Names
 from server.model import Action, Ask, InstanceRecord, Representation
 from server.multipart import Part, write
 from server.negotiate import Choice
 from server.services import Services
-
-# Part of every entity tag: raise it when the bytes of an answer change for any other reason than its inputs.
-ENCODER_VERSION = 1
+from server.vault.envelope import derive
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,8 +35,8 @@ class Transaction:
     def begin(
         cls, services: Services, ask: Ask, action: Action, choice: Choice, path: Mapping[str, str]
     ) -> Transaction:
-        """Find and decide. Raises as `admit`."""
-        admission = admit(services, ask, action, **path)
+        """Find and decide. Raises as `admit`, and `NotAcceptable` where only attributes of it leave."""
+        admission = _leaving(admit(services, ask, action, **path), action)
         return cls(services=services, ask=ask, action=action, choice=choice, path=path, admission=admission)
 
     @property
@@ -47,9 +47,9 @@ class Transaction:
     def instances(self) -> tuple[InstanceRecord, ...]:
         return self.admission.instances
 
-    def url(self, one: InstanceRecord) -> str:
+    def url(self, one: InstanceRecord, names: Names | None = None) -> str:
         """An instance's address in this world, from the configured origin, never from the request's Host."""
-        names = self.view.names(one.study, {**one.series.row_keys, **one.row_keys})
+        names = names or self.view.names(one.study, {**one.series.row_keys, **one.row_keys})
         study, series, instance = (names.uid(uid) for uid in (one.path.study, one.path.series, one.path.instance))
         origin = self.services.settings.public_url
         return f"{origin}/dicomweb/studies/{study}/series/{series}/instances/{instance}"
@@ -83,17 +83,47 @@ class Transaction:
         return self._record(Representation(media_type=media_type, body=write(all_parts(), boundary), etag=etag))
 
     def _record(self, representation: Representation) -> Representation:
-        permit = self.admission.permit
+        permit, left_out = self.admission.permit, self.admission.left_out
+        if left_out:
+            told = f'299 safelight "{left_out} objects of kinds that are not sent here were left out"'
+            representation = replace(representation, headers={**representation.headers, "Warning": told})
         subject = record.Subject(action=self.action, object="/".join(self.path.values()), permit=permit)
         return record.answer(self.services, self.ask, subject, representation)
 
+    def kept(self, develop: Callable[[], bytes]) -> bytes:
+        """What `develop` gives, from the sealed cache if this very view was developed before.
+
+        Its key is of the study and of the world: with the project's key the project's answers are gone too.
+        """
+        name = self._digest("")
+        study_key = self.services.study_key(self.instances[0].path.study)
+        key = derive(study_key, f"answer/{self.view.level.name}", self.view.domain or b"")
+        body = self.services.cache.get(key, name)
+        if body is None:
+            body = develop()
+            self.services.cache.put(key, name, body)
+        return body
+
     def _etag(self, extra: str) -> str:
+        return f'"{self._digest(extra)[:40]}"'
+
+    def _digest(self, extra: str) -> str:
         """A keyed digest of all that the answer depends on, by random revision, never of what it contains."""
         permit, caller = self.admission.permit, self.ask.caller
         parts = [
-            str(ENCODER_VERSION), self.action.value, permit.policy, permit.level.fingerprint, permit.acting_role,
+            self.services.code, self.action.value, permit.policy, permit.level.fingerprint, permit.acting_role,
             caller.project or "", repr(caller.patient), repr(self.choice), extra,
             *(one.row + one.revision.hex() + one.study.revision.hex() for one in self.instances),
         ]  # fmt: skip
-        digest = hmac.new(self.services.etag_key, "\x00".join(parts).encode(), hashlib.sha256).hexdigest()
-        return f'"{digest[:40]}"'
+        return hmac.new(self.services.etag_key, "\x00".join(parts).encode(), hashlib.sha256).hexdigest()
+
+
+def _leaving(admission: Admission, action: Action) -> Admission:
+    """The admission without the objects that do not leave at its level, unless attributes are all that is asked for."""
+    if action is Action.RETRIEVE_METADATA:
+        return admission
+    level = admission.permit.level
+    left = tuple(one for one in admission.instances if leaves(level, one))
+    if not left:
+        raise NotAcceptable(f"objects of this kind do not leave at {level.name}")
+    return replace(admission, instances=left, left_out=len(admission.instances) - len(left))

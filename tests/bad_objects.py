@@ -253,8 +253,6 @@ BAD: Mapping[str, Callable[[], bytes]] = {
     "a private transfer syntax": lambda: _syntax("1.2.3.4"),
     "GE's private transfer syntax": lambda: _syntax("1.2.840.113619.5.2"),
     "no transfer syntax": lambda: _syntax("1.2.840.10008.1.1"),
-    "an MPEG2 film": lambda: _encapsulated_as("1.2.840.10008.1.2.4.100"),
-    "an HEVC film": lambda: _encapsulated_as("1.2.840.10008.1.2.4.107"),
     "JPEG XL": lambda: _encapsulated_as("1.2.840.10008.1.2.4.110"),
     "encapsulated by name only": lambda: _syntax(uids.RLELossless),
     "2**31 frames": lambda: _frames(b"2147483648"),

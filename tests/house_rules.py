@@ -18,7 +18,7 @@ SHELLS = frozenset({"web", "demo", "commands", "cli", "__main__"})
 # A heavy optional library may be imported where it is used: (module, library). So far none needs to be.
 LATE_IMPORTS: frozenset[tuple[str, str]] = frozenset()
 IMPORTS_BY_NAME = frozenset({"server.cli"})
-GENERATED = frozenset({"server.model.ps315_2026d", "server.metadata.iod_types"})
+GENERATED = frozenset({"server.model.ps315_2026d", "server.metadata.iod_types", "server.metadata.terms"})
 HOMES = {
     "flask": {"web", "demo"}, "werkzeug": {"web", "demo"}, "jinja2": {"web", "demo"}, "gunicorn": {"web"},
     "sqlalchemy": {"catalog", "services"}, "alembic": {"catalog"}, "pg8000": {"catalog"}, "sqlite3": {"catalog"},
@@ -48,6 +48,7 @@ IMPURE = {
     "server.audit.disk": {"time"},
     "server.metadata.generate_ps315": {"pathlib", "sys", "read_text", "write_text"},
     "server.metadata.generate_types": {"pathlib", "sys", "read_text", "write_text"},
+    "server.metadata.generate_terms": {"pathlib", "sys", "read_text", "write_text"},
 }
 ENCODERS = ("server.pixels.encode", "server.metadata.write", "server.metadata.json_model")
 MAKERS = {

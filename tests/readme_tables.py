@@ -5,17 +5,25 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from ps315_cases import table as ps315_table
+
 from server.policy.bundle import load
-from server.policy.describe import levels_table, roles_table
+from server.policy.describe import levels_table, objects_table, roles_table
 
 ROOT = Path(__file__).resolve().parents[1]
 README = ROOT / "README.md"
 
 
 def generated(text: str) -> str:
-    """The README with its tables of levels and roles made anew from the policy."""
+    """The README with its tables made anew: levels and roles from the policy, PS3.15's rows from the tests' cases."""
     bundle = load(ROOT / "policies")
-    for name, table in (("levels", levels_table(bundle)), ("roles", roles_table(bundle))):
+    tables = {
+        "levels": levels_table(bundle),
+        "carriers": objects_table(bundle),
+        "roles": roles_table(bundle),
+        "ps315": ps315_table(),
+    }
+    for name, table in tables.items():
         start, end = f"<!-- {name} -->\n", f"<!-- /{name} -->"
         before, found, rest = text.partition(start)
         _, closed, after = rest.partition(end)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from builders import GREY, RGB, PixelFormat, chest_film, decoded_frames, part10_bytes
+from builders_matrix import fill_matrix, inserted, undefined_un
 from pydicom import uid as uids
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence as DicomSequence
@@ -99,7 +100,7 @@ def _first_patient() -> Iterator[Film]:
     yield _film("grey", 1, ds, bytes(body), hidden, high_bits=True)
 
     ds = _functional_groups(_patterned(_everywhere(1, 2, replace(pixels, frames=2))))
-    yield _film("frames-rle", 1, ds, part10_bytes(ds, uids.RLELossless))
+    yield _matrix("frames-rle", 1, ds, uids.RLELossless)
 
     colour = replace(RGB, rows=ROWS, columns=COLUMNS, planar=1)
     ds = _patterned(_everywhere(1, 3, colour))
@@ -173,11 +174,26 @@ def _patterned(ds: Dataset) -> Dataset:
 
 
 def _with_meta(ds: Dataset) -> Dataset:
-    ds.file_meta.SourceApplicationEntityTitle = "CANARY-META"
+    for keyword in ("SourceApplicationEntityTitle", "SendingApplicationEntityTitle", "ReceivingApplicationEntityTitle"):
+        setattr(ds.file_meta, keyword, "CANARY-META")
+    for keyword in ("SourcePresentationAddress", "SendingPresentationAddress", "ReceivingPresentationAddress"):
+        setattr(ds.file_meta, keyword, "CANARY-META-ADDRESS.example")
     ds.file_meta.ImplementationVersionName = "CANARY-META"
     ds.file_meta.PrivateInformationCreatorUID = uids.UID("2.25.77700099900")
     ds.file_meta.PrivateInformation = b"CANARY-META-PRIVATE\0"
     return ds
+
+
+def _matrix(name: str, patient: int, ds: Dataset, syntax: str) -> Film:
+    """The film with every VR at every depth, and sequences of undefined length that are said to be unknown."""
+    places = [Planted(path=path, vr=vr, text=text) for path, vr, text in fill_matrix(ds)]
+    body = part10_bytes(ds, syntax)
+    # From behind: none of them can be stepped over.
+    unknown = {0x001910FF: "CANARY-UN-ODD", 0x0018FFF0: "CANARY-UN-PUBLIC", 0x00081250: "CANARY-UN-KNOWN"}
+    for tag, text in unknown.items():
+        body = inserted(body, tag, undefined_un(tag, text, depth=5))
+        places.append(Planted(path=(tag, 0x00100010), vr="PN", text=text))
+    return _film(name, patient, ds, body, places)
 
 
 def _functional_groups(ds: Dataset) -> Dataset:

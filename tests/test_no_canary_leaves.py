@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from collections.abc import Iterator
 
 import numpy as np
@@ -23,6 +24,7 @@ from werkzeug.test import TestResponse
 
 from server.model import Region, RegionKind
 
+DIGEST = re.compile(rb"[0-9A-Za-z+/_-]{32,}")
 PATTERN_REGION = Region(kind=RegionKind.TEXT, top_row=36, left_column=68, row_count=24, column_count=56)
 
 
@@ -141,6 +143,7 @@ def _bad_objects(good: bytes) -> Iterator[bytes]:
     """Objects that cannot be stored, each full of canaries: cut, contradicting, another body under a known name."""
     yield good[:400]
     yield good[: len(good) // 2]
+    yield good + b"CANARY-AFTER-THE-END"
     yield good.replace(b"CANARY-PatientComments", b"CANARY-PatientCOMMENTS")
     yield b"CANARY-NOT-DICOM"
     ds = chest_film(hiding_places=True, PatientID="CANARY-OTHER-PATIENT", instance=77)
@@ -185,10 +188,14 @@ def test_nothing_readable_is_stored(world: World) -> None:
     assert not world.house.settings.keyring.is_relative_to(world.house.settings.data)
     every = {one.text for film in world.films for one in film.canaries if len(one.text) >= 8}
     everything = Finder({*every, HIGH}, stem=True)
+    dates = Finder({text for text in every if text.isdigit()}, stem=False)
     files = [path for path in world.house.settings.data.rglob("*") if path.is_file()]
     assert any(path.name.endswith("-wal") or path.suffix == ".sqlite" for path in files)
     for path in files:
-        found = everything.found([path.read_bytes(), str(path).encode()])
+        body = path.read_bytes()
+        found = everything.found([body, str(path).encode()])
+        # Eight digits in a row are in some digest of the journal now and then: no date stands within one.
+        found = {text for text in found if not text.isdigit()} | dates.found([DIGEST.sub(b"", body)])
         assert not found, (path, found)
 
 

@@ -16,6 +16,9 @@ _CONTROLS = re.compile("[\x00-\x08\x0b\x0e-\x1f\x7f-\x9f]")
 # Python's own codecs for these want to see the escape sequence; the others must not.
 _KEEP_ESCAPE = frozenset({"iso2022_jp", "iso2022_jp_2"})
 _LATIN = "iso8859"
+# Latin alphabet No. 9 is younger than pydicom's tables.
+_CODECS = {**python_encoding, "ISO_IR 203": "iso8859_15", "ISO 2022 IR 203": "iso8859_15"}
+_ESCAPES = {**CODES_TO_ENCODINGS, ESC + b"-b": "iso8859_15"}
 
 
 def terms(value: bytes) -> tuple[str, ...]:
@@ -25,7 +28,7 @@ def terms(value: bytes) -> tuple[str, ...]:
 
 def decode(value: bytes, character_sets: tuple[str, ...]) -> str:
     """`value` as text under the declared `character_sets`, without control characters other than TAB, LF, FF, CR."""
-    first = python_encoding.get(character_sets[0], _LATIN)
+    first = _CODECS.get(character_sets[0], _LATIN)
     text = _plain(value, first) if ESC not in value else _with_escapes(value, first)
     return _CONTROLS.sub("", text)
 
@@ -42,7 +45,7 @@ def _with_escapes(value: bytes, first: str) -> str:
 
 def _fragment(fragment: bytes) -> str:
     """One run of bytes that begins with an escape sequence (PS3.3 tables C.12-3 and C.12-4)."""
-    for code, codec in CODES_TO_ENCODINGS.items():
+    for code, codec in _ESCAPES.items():
         if not fragment.startswith(code):
             continue
         if codec in _KEEP_ESCAPE:

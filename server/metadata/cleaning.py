@@ -7,12 +7,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from pydicom._dicom_dict import DicomDictionary
+
 from server.metadata.charset import DEFAULT
-from server.metadata.elements import TEXT_VRS, Elements, character_sets, texts
+from server.metadata.elements import BINARY_VRS, STRING_VRS, TEXT_VRS, Element, Elements, character_sets, texts
 from server.metadata.identifiers import KINDS
 from server.metadata.names import han_strings, name_words, spelled, without_marks
 from server.metadata.patterns import normalised, tokens
-from server.metadata.vocabulary import TERMS, WORDS
+from server.metadata.vocabulary import WORDS
 
 MOST = 2_000
 """Names, places and IDs that one object may hold; with more of them its texts are not cleaned but removed."""
@@ -22,6 +24,8 @@ MOST_IN_A_ROW = 65_536
 """Characters of all of them together that a row of the catalogue keeps."""
 
 _PERSON_IDENTIFICATION = 0x00401101
+# Names by PS3.6, whatever VR a film gives them.
+_NAMES = frozenset(tag for tag, entry in DicomDictionary.items() if entry[0] == "PN")
 # IDs that people hold: one that is a word or a number takes that out of every text, and not only where it stands.
 _PERSONAL_IDS = frozenset(
     {0x00080050, 0x00100020, 0x00101000, 0x00101090, 0x00120040, 0x00120042, 0x00380010, 0x00380060}
@@ -59,6 +63,7 @@ _PLACES = frozenset(
 _LINES = re.compile(r"[,;^=\r\n]+")
 _LETTERS_OR_DIGITS = re.compile("[0-9]+|[^0-9]+")
 _LONGEST_PHRASE = 16
+_READABLE = STRING_VRS | BINARY_VRS
 
 Identifying = frozenset[tuple[str, str]]
 """The values of one object that name somebody (`name`) or somewhere (`place`), or are an ID (`id`)."""
@@ -83,9 +88,24 @@ class CleaningContext:
     unclear: bool
 
 
-def identifying(elements: Elements) -> Identifying:
-    """What identifies in a data set, found in its own attributes at any depth, private ones with VR PN included."""
-    return frozenset(_identifying(elements, DEFAULT, person=False))
+def identifying(elements: Elements, known: dict[int, tuple[Element, Identifying]] | None = None) -> Identifying:
+    """What identifies in a data set, found in its own attributes at any depth, private ones with VR PN included.
+
+    `known` remembers what was found in an element, by the object: for data sets that share elements and, of the text in
+    them, the character sets.
+    """
+    sets = character_sets(elements, DEFAULT)
+    if known is None:
+        return frozenset(_identifying(elements, sets, person=False))
+    found: set[tuple[str, str]] = set()
+    for tag, element in elements.items():
+        if element.items is None and _kind(tag, element.vr, person=False) is None:
+            continue
+        before = known.get(id(element))
+        if before is None:
+            before = known[id(element)] = element, frozenset(_identifying({tag: element}, sets, person=False))
+        found |= before[1]
+    return frozenset(found)
 
 
 def worth_keeping(found: Identifying) -> Identifying | None:
@@ -152,11 +172,10 @@ def keys(text: str) -> tuple[str, ...]:
     return tuple(token.casefold() for kind, token in tokens(normalised(text)) if kind != "han")
 
 
-def _words_of_id(words: tuple[str, ...]) -> frozenset[str]:
+def _words_of_id(words: tuple[str, ...]) -> set[str]:
     """An ID of one word, or whose words make one when written together."""
     whole = without_marks("".join(words))
-    single = frozenset(words) if len(words) == 1 else frozenset()
-    return single | spelled(whole) | ({whole} & TERMS)
+    return {whole, *(words if len(words) == 1 else ())} | spelled(whole)
 
 
 def _lengths(pairs: Iterable[tuple[str, int]]) -> Mapping[str, tuple[int, ...]]:
@@ -174,13 +193,14 @@ def _identifying(elements: Elements, inherited: tuple[str, ...], *, person: bool
             yield from _identifying(item, sets, person=person or tag == _PERSON_IDENTIFICATION)
         kind = _kind(tag, element.vr, person=person)
         if kind is not None and element.items is None:
-            yield from ((kind, value) for value in texts(element, sets) if value)
+            read = element if element.vr in TEXT_VRS else element._replace(vr="LO")
+            yield from ((kind, value) for value in texts(read, sets) if value)
 
 
 def _kind(tag: int, vr: str, *, person: bool) -> str | None:
-    if vr not in TEXT_VRS:
+    if vr not in _READABLE:
         return None
-    if vr == "PN" or person:
+    if vr == "PN" or tag in _NAMES or (person and vr in TEXT_VRS):
         return "name"
     if tag in _PERSONAL_IDS:
         return "id"

@@ -6,6 +6,7 @@ meaning that is printed there; any other item is not told.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from functools import cache
 from typing import Any, cast
@@ -18,6 +19,12 @@ from server.metadata.elements import Element, Elements, first_text, string_eleme
 CODE_VALUE, SCHEME, MEANING = 0x00080100, 0x00080102, 0x00080104
 CODES = frozenset({CODE_VALUE, SCHEME, MEANING})
 _MARKS_OF_A_CODE = CODES | {0x00080119, 0x00080120}  # LongCodeValue, URNCodeValue
+# Units that UCUM expressions are made of here, with an exponent each; its annotations in braces are free text.
+_UNITS = (
+    "m|dm|cm|mm|um|nm|l|dl|ml|ul|kg|g|mg|ug|ng|mol|mmol|umol|nmol|h|min|s|ms|us|Hz|kHz|MHz|Bq|kBq|MBq|GBq|Gy|cGy|mGy"
+    "|Sv|mSv|eV|keV|MeV|V|mV|uV|kV|A|mA|T|mT|Pa|kPa|J|W|mW|N|deg|rad|Cel|%|mm\\[Hg\\]|\\[hnsf'U\\]|1|10\\*-?[0-9]"
+)
+_UNIT = re.compile(rf"(100)?({_UNITS})(-?[1-4])?([./](100)?({_UNITS})(-?[1-4])?){{0,3}}", re.ASCII)
 _RETIRED_SNOMED = frozenset({"SRT", "SNM3", "99SDM"})
 
 
@@ -40,7 +47,9 @@ def known_code(elements: Elements, sets: tuple[str, ...]) -> Mapping[int, Elemen
 
 
 def meaning(scheme: str, value: str) -> str | None:
-    """What a code means in PS3.16; None where the code is not there."""
+    """What a code means in PS3.16, and of a unit of measurement what it is; None where the code is not there."""
+    if scheme == "UCUM" and len(value) <= 16 and _UNIT.fullmatch(value):
+        return _meanings().get((scheme, value), value)
     return _meanings().get(current(scheme, value))
 
 

@@ -12,8 +12,12 @@ from server.model import ElementAction, ProfileOption
 from server.model.ps315_2026d import CONTENT_COLUMNS, CONTENT_ITEMS
 from server.model.strictness import strictest
 
-SEQUENCES = frozenset({0x0040A730, 0x00400555, 0x00400612})
+CONTENT = 0x0040A730
+SEQUENCES = frozenset({CONTENT, 0x00400555, 0x00400612})
 """Sequences of content items: Content, Acquisition Context, Specimen Preparation Step Content Item."""
+
+STEPS, STEP = 0x00400610, 0x00400612
+"""Specimen Preparation Sequence, and the Type 1 sequence of content items in each of its items."""
 
 CONCEPT_NAME = 0x0040A043
 _VALUE_TYPE, _BY_REFERENCE, _NUMERIC, _UNITS = 0x0040A040, 0x0040DB73, 0x0040A30A, 0x004008EA
@@ -43,19 +47,27 @@ _BY_VALUE_TYPE = {
     "PNAME": ElementAction.REMOVE,
     "UIDREF": ElementAction.UID,
 }
+_GRAPHIC_DATA, _SHAPE = 0x00700022, 0x00700023
+_COORDINATES = {"SCOORD": 2, "SCOORD3D": 3}
+_FIGURES = frozenset({"POINT", "CIRCLE", "ELLIPSE", "ELLIPSOID"})
 _SUBJECT_AGE = ("121033", "DCM")
 
 
 class Plan(NamedTuple):
-    """What happens to one content item: the action on its value attribute, which has to be there afterwards."""
+    """What happens to one content item: the action on its value attribute, which has to be there afterwards, and the
+    actions that win over the level's rules in it.
+    """
 
     value: int
     action: ElementAction
     named: bool
+    instead: Mapping[int, ElementAction]
 
 
 def plan(item: Elements, sets: tuple[str, ...], options: frozenset[ProfileOption]) -> Plan | None:
     """The plan for a content item; None for one that goes, with all below it.
+
+    Coordinates stay where they are those of a figure or enclose something: an open line can be somebody's hand.
 
     An item that Table E.3.4-1 does not list is treated by its value type: coded and measured values stay, texts are
     cleaned, names go. References by position go, since positions change.
@@ -69,9 +81,24 @@ def plan(item: Elements, sets: tuple[str, ...], options: frozenset[ProfileOption
     action = _unlisted(value_type, options) if row is None else row
     if action is ElementAction.REMOVE or (code == _SUBJECT_AGE and not _below_90(item, sets)):
         return None
+    if value_type in _COORDINATES:
+        kept = ElementAction.KEEP
+        instead = {value: action, _GRAPHIC_DATA: kept}
+        return Plan(value, action, named=True, instead=instead) if _figure(item, value_type) else None
     if value_type in _REFERENCES and action is not ElementAction.CLEAN:
         action = ElementAction.KEEP  # the UIDs in it are replaced, which is the dummy
-    return Plan(value, action, value_type != "CONTAINER")
+    return Plan(value, action, value_type != "CONTAINER", {value: action})
+
+
+def _figure(item: Elements, value_type: str) -> bool:
+    """Whether the coordinates are a point, a circle or an ellipse, or come back to where they began."""
+    points = item.get(_GRAPHIC_DATA)
+    width = 4 * _COORDINATES[value_type]
+    if points is None or points.vr != "FL" or not points.value or len(points.value) % width:
+        return False
+    return first_text(item, _SHAPE) in _FIGURES or (
+        len(points.value) > 3 * width and points.value[:width] == points.value[-width:]
+    )
 
 
 def _unlisted(value_type: str, options: frozenset[ProfileOption]) -> ElementAction:

@@ -13,22 +13,24 @@ from functools import cache, lru_cache
 from server.errors import PolicyError
 from server.metadata.charset import DEFAULT
 from server.metadata.cleaning import CleaningContext, Identifying, context_from, identifying, part_of
+from server.metadata.demanded import burned_in, title
 from server.metadata.descriptors import clean
-from server.metadata.elements import SPECIFIC_CHARACTER_SET, Elements, first_text, in_order, string_element
+from server.metadata.elements import SPECIFIC_CHARACTER_SET, Element, Elements, first_text, in_order, string_element
 from server.metadata.exceptions import ORIGINAL_EXCEPTIONS
 from server.metadata.identifiers import patient_identifier
 from server.metadata.marks import BURNED_IN_ANNOTATION, IMAGE_TYPE, MARKS, derived, marks
 from server.metadata.masked import MaskedDataset, masked_dataset
-from server.metadata.masker import Masker, TextCleaner
+from server.metadata.masker import Masker, Memory, TextCleaner
 from server.metadata.pseudonyms import Names
 from server.metadata.values import offset
-from server.model import MaskingLevel, ProfileOption
+from server.model import MaskingLevel, ProfileOption, RegionStyle
 
 __all__ = ["ORIGINAL_EXCEPTIONS", "Shared", "deidentify"]
 
 _ROWS = 0x00280010
 _SOP_CLASS_UID = 0x00080016
 _TIMEZONE_OFFSET = 0x00080201
+_UTF8 = string_element(SPECIFIC_CHARACTER_SET, "CS", "ISO_IR 192")
 
 
 def _remembering() -> Callable[[Identifying], CleaningContext]:
@@ -41,10 +43,26 @@ def _remembering() -> Callable[[Identifying], CleaningContext]:
 class Shared:
     """What the objects of one answer have in common, worked out once. It ends with the answer that it was made for.
 
-    `context` goes by all that identifies in an object, so none is ever cleaned with the names of another.
+    `context` goes by all that identifies in an object, so none is ever cleaned with the names of another. `elements`
+    is given where objects share elements (as after `forms.unpack`) and are masked at one level with the same names:
+    what becomes of one is worked out once for all objects that are alike in whatever else the masker looks at.
     """
 
     context: Callable[[Identifying], CleaningContext] = field(default_factory=_remembering)
+    elements: dict[object, Memory] | None = None
+    _identifying: dict[int, tuple[Element, Identifying]] = field(default_factory=dict)
+    _marks: dict[tuple[str, bool, bool], tuple[Element, ...]] = field(default_factory=dict)
+
+    def identifying(self, elements: Elements) -> Identifying:
+        """`cleaning.identifying`, in objects that share elements."""
+        return identifying(elements, self._identifying)
+
+    def marks(self, level: MaskingLevel, *, text_hidden: bool, faces_hidden: bool) -> tuple[Element, ...]:
+        """`marks.marks`, the same objects for all objects that are marked alike."""
+        key = level.fingerprint, text_hidden, faces_hidden
+        if key not in self._marks:
+            self._marks[key] = tuple(marks(level, text_hidden=text_hidden, faces_hidden=faces_hidden))
+        return self._marks[key]
 
 
 def deidentify(
@@ -68,23 +86,31 @@ def deidentify(
     """
     if level.pseudonyms is not names.replaces or (level.shift_dates and not names.shift_days):
         raise PolicyError("the level and the pseudonyms do not belong together")
+    shared = shared or Shared()
+    patient, sop_class, zone = patient_identifier(elements).value, first_text(elements, _SOP_CLASS_UID), _zone(elements)
+    memory = None
+    if shared.elements is not None and not partial:
+        identifies = shared.identifying(elements)
+        memory = shared.elements.setdefault((patient, sop_class, zone, identifies), {})
+    find = (lambda: identifies) if partial or memory is not None else (lambda: identifying(elements))
     masker = Masker(
         level=level,
         names=names,
-        patient=patient_identifier(elements).value,
-        sop_class=first_text(elements, _SOP_CLASS_UID),
-        zone=_zone(elements),
-        cleaner=_cleaner(
-            level, (lambda: identifies) if partial else (lambda: identifying(elements)), shared or Shared()
-        ),
+        patient=patient,
+        sop_class=sop_class,
+        zone=zone,
+        cleaner=_cleaner(level, find, shared),
+        memory=memory,
     )
     out = dict(masker.masked(elements, DEFAULT, ""))
     if not masker.faithful:
-        out[SPECIFIC_CHARACTER_SET] = string_element(SPECIFIC_CHARACTER_SET, "CS", "ISO_IR 192")
+        out[SPECIFIC_CHARACTER_SET] = _UTF8
         # What the film says of an earlier masking is not true of this one.
         out = {tag: element for tag, element in out.items() if tag not in MARKS}
         out = masker.completed(out)
         out = out if partial else masker.equipped(elements, out)
+        if not partial and level.elements.profile is not None and (named := title(elements, out)) is not None:
+            out[named.tag] = named
     image = _ROWS in elements
     if level.alters_samples:
         # Only this answer can say whether text is left in it; the film's own NO was said of other samples.
@@ -93,8 +119,13 @@ def deidentify(
             out[IMAGE_TYPE] = derived(out)
     if not masker.faithful:
         hidden = image and level.alters_samples
-        said = marks(level, text_hidden=pixels_masked and hidden, faces_hidden=faces_masked and hidden)
+        said = shared.marks(level, text_hidden=pixels_masked and hidden, faces_hidden=faces_masked and hidden)
         out |= {mark.tag: mark for mark in said}
+        if hidden and not partial and BURNED_IN_ANNOTATION not in out:
+            # Before its screening nothing of the frame is shown, or all of it.
+            left = pixels_masked or level.unscreened is RegionStyle.KEEP
+            doubt = burned_in(sop_class, left=left)
+            out |= {} if doubt is None else {doubt.tag: doubt}
     return masked_dataset(in_order(out.values()), level)
 
 

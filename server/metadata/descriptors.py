@@ -108,7 +108,8 @@ def _words(text: str, taken: frozenset[str]) -> _Words:
         texts.append(token)
         keys.append(key)
         known = key in WORDS and key not in taken
-        kept.append(known if kind == "word" else taken.isdisjoint(_DIGITS.findall(key)))
+        free = taken.isdisjoint((key.replace(" ", ""), *_DIGITS.findall(key)))
+        kept.append(known if kind == "word" else free)
     return _Words(texts, keys, kept)
 
 

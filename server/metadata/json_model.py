@@ -6,6 +6,9 @@ import base64
 import math
 import struct
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import orjson
 
 from server.errors import NotFound
 from server.metadata.charset import DEFAULT
@@ -34,6 +37,38 @@ def to_json(masked: MaskedDataset, bulk: Bulk) -> dict[str, dict[str, object]]:
     """The whole data set as JSON-able values. Values that JSON cannot carry truthfully (a decimal string that is no
     number, half a word) leave their element out. `bulk` is asked for binary values of more than 1024 bytes."""
     return _data_set(masked.elements, DEFAULT, "", bulk)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Writer:
+    """Writes masked data sets as JSON text. How an element is written is worked out once for as long as it is the same
+    object, as in what `forms.unpack` gives; it ends with the answer that it was made for."""
+
+    _written: dict[tuple[int, tuple[str, ...]], tuple[Element, bytes | None]] = field(default_factory=dict)
+
+    def write(self, masked: MaskedDataset, bulk: Bulk, more: Mapping[str, object]) -> bytes:
+        """What `to_json` gives, and `more` attributes behind it, as UTF-8."""
+        sets = character_sets(masked.elements, DEFAULT)
+        found = [self._element(element, sets, bulk) for element in masked.elements.values()]
+        added = (f'"{tag}":'.encode() + orjson.dumps(value) for tag, value in more.items())
+        return b"{" + b",".join([*(one for one in found if one), *added]) + b"}"
+
+    def _element(self, element: Element, sets: tuple[str, ...], bulk: Bulk) -> bytes | None:
+        known = self._written.get((id(element), sets))
+        if known is not None:
+            return known[1]
+        asked: list[str] = []
+
+        def noting(path: str, one: Element) -> str | None:
+            asked.append(path)
+            return bulk(path, one)
+
+        written = _element(element, sets, f"{element.tag:08X}", noting)
+        text = f'"{element.tag:08X}":'.encode() + orjson.dumps(written) if written is not None else None
+        if not asked:
+            # An address is one object's alone.
+            self._written[id(element), sets] = element, text
+        return text
 
 
 def elements_to_json(elements: Elements, inherited: tuple[str, ...] = DEFAULT) -> dict[str, dict[str, object]]:

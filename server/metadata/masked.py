@@ -1,12 +1,13 @@
-"""The data set after masking. Only `server/metadata/deidentify.py` and `with_pixel_form` here can make one."""
+"""The data set after masking. Only `server/metadata/deidentify.py` can make one, and what is here from one."""
 
 from __future__ import annotations
 
 from dataclasses import InitVar, dataclass, replace
+from functools import lru_cache
 
 from pydicom.dataset import Dataset
 
-from server.metadata.elements import Element, Elements, in_order, string_element
+from server.metadata.elements import BINARY_VRS, Element, Elements, in_order, string_element
 from server.metadata.view import to_pydicom
 from server.model import MaskingLevel
 
@@ -45,6 +46,29 @@ class PixelForm:
 
 def with_pixel_form(masked: MaskedDataset, form: PixelForm) -> MaskedDataset:
     """`masked` with the image pixel attributes of what is really sent; nothing else can be changed this way."""
+    changed = _described(form)
+    kept = {**masked.elements, **changed}
+    if form.samples_per_pixel == 1:
+        kept.pop(0x00280006, None)
+    return replace(masked, elements=in_order(kept.values()), workshop=_WORKSHOP)
+
+
+def without_binary(masked: MaskedDataset) -> MaskedDataset:
+    """`masked` without the values that are only bytes, at any depth: for objects of which just attributes are told."""
+    return replace(masked, elements=_without_binary(masked.elements), workshop=_WORKSHOP)
+
+
+def _without_binary(elements: Elements) -> Elements:
+    return {
+        tag: one if one.items is None else one._replace(items=tuple(map(_without_binary, one.items)))
+        for tag, one in elements.items()
+        if one.vr not in BINARY_VRS
+    }
+
+
+@lru_cache(maxsize=256)
+def _described(form: PixelForm) -> Elements:
+    """The attributes that describe such samples; the same objects for the same form."""
     numbers = {
         0x00280002: form.samples_per_pixel,
         0x00280100: form.bits_allocated,
@@ -52,13 +76,10 @@ def with_pixel_form(masked: MaskedDataset, form: PixelForm) -> MaskedDataset:
         0x00280102: form.high_bit,
         0x00280103: int(form.signed),
     }
-    changed = {tag: Element(tag, "US", number.to_bytes(2, "little")) for tag, number in numbers.items()}
-    changed[0x00280004] = string_element(0x00280004, "CS", form.photometric_interpretation)
-    kept = {**masked.elements, **changed}
-    kept.pop(0x00280006, None)
     if form.samples_per_pixel > 1:
-        kept[0x00280006] = Element(0x00280006, "US", b"\x00\x00")
-    return replace(masked, elements=in_order(kept.values()), workshop=_WORKSHOP)
+        numbers[0x00280006] = 0
+    changed = {tag: Element(tag, "US", number.to_bytes(2, "little")) for tag, number in numbers.items()}
+    return {**changed, 0x00280004: string_element(0x00280004, "CS", form.photometric_interpretation)}
 
 
 def masked_dataset(elements: Elements, level: MaskingLevel) -> MaskedDataset:

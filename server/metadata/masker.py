@@ -10,10 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 
-from server.metadata import content
+from server.metadata import content, graphics
 from server.metadata.charset import DEFAULT
+from server.metadata.code_strings import said_by_nobody
 from server.metadata.codes import CODE_VALUE, CODES, is_code, known_code
+from server.metadata.demanded import REQUIRED, demanded, equipment, without_rule
 from server.metadata.dummies import REFERENCES, dummy_sequence
 from server.metadata.elements import (
     PIXEL_KEYWORDS,
@@ -34,23 +37,23 @@ from server.metadata.identifiers import KINDS, identifier_in, issuer_in, valid_u
 from server.metadata.marks import FRAME_TYPE, derived
 from server.metadata.private import safe_private
 from server.metadata.pseudonyms import Names
-from server.metadata.required import chosen, need
-from server.metadata.values import allowed_count, capped, count, dummy, fits, kept, shifted, whole
+from server.metadata.required import NEEDS_VALUE, chosen, need
+from server.metadata.statistics import COMPRESSION_RATIO, STATISTICS, rough
+from server.metadata.values import allowed_count, count, dummy, fits, kept, shifted, whole
 from server.model import ElementAction, IdentifierKind, MaskingLevel
 
 _DATA_SET_TRAILING_PADDING = 0xFFFCFFFC
 _PATIENT_NAME = 0x00100010
 _PATIENT_ID = 0x00100020
 # Smallest and largest pixel values and the histogram: numbers computed from samples that the level may hide.
-_STATISTICS = frozenset({*range(0x00280104, 0x00280112), 0x00603000})
-# Type 2 in every IOD (PS3.3 C.7.1.1 and C.7.2.1): there, so that their absence is not told, where a level hides them.
-_REQUIRED = {0x00080090: "PN", _PATIENT_NAME: "PN", _PATIENT_ID: "LO", 0x00100030: "DA", 0x00100040: "CS"}
-# Type 2 of modules that nearly every object has (PS3.3 C.7.5.1), or with a Frame of Reference UID (C.7.4.1).
-_MANUFACTURER, _FRAME_OF_REFERENCE_UID, _POSITION_REFERENCE_INDICATOR = 0x00080070, 0x00200052, 0x00201040
 _NOTHING: Mapping[int, ElementAction] = {}
 
 TextCleaner = Callable[[str, str], str | None]
 """What may be said of one value of a text, given with its VR; None when nothing."""
+
+
+Memory = dict[tuple[tuple[str, ...], str], dict[int, tuple[Element, Element | None]]]
+"""By character sets and issuer in force, what became of an element; it goes by the object, which it therefore holds."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +61,7 @@ class Masker:
     """One level, one object: its names, the value of its own patient identifier, its SOP class, its time zone.
 
     `zone` is the offset from UTC in minutes that the object's times are in, None where the object does not say.
+    `memory` holds what was done with elements of objects that are alike in all this.
     """
 
     level: MaskingLevel
@@ -66,6 +70,7 @@ class Masker:
     sop_class: str
     zone: int | None
     cleaner: TextCleaner
+    memory: Memory | None = None
 
     @property
     def faithful(self) -> bool:
@@ -83,27 +88,44 @@ class Masker:
         """The elements of a data set (`parent` 0) or of an item of the sequence `parent`; `instead` wins over rules."""
         sets = character_sets(elements, inherited)
         place = _Place(sets, issuer_in(elements, sets, issuer), parent)
+        known = self.memory.setdefault((sets, place.issuer), {}) if self.memory is not None and parent == 0 else None
         out: dict[int, Element] = {}
         for tag, element in elements.items():
-            action = instead[tag] if tag in instead else self._action(tag, parent)
-            if action is ElementAction.REMOVE or not self._possible(element):
+            if known is not None and (before := known.get(id(element))) is not None:
+                if before[1] is not None:
+                    out[tag] = before[1]
                 continue
-            if tag & 0x00010000 and not self.faithful:
-                done = self._private(elements, element, sets)
-            elif tag in CODES and action is ElementAction.CLEAN:
-                done = known_code(elements, sets).get(tag)
-            else:
-                done = self._apply(element, action, place)
+            action = instead[tag] if tag in instead else self._action(tag, parent)
+            done = self._done(elements, element, action, place)
+            done = self._demanded(element, parent) if done is None else done
             if done is not None:
                 out[tag] = done
+            # Private elements and codes are judged by others beside them.
+            if known is not None and tag not in CODES and not tag & 0x00010000:
+                known[id(element)] = element, done
+        if parent == 0 and graphics.ANNOTATIONS in out and graphics.cleans(self.level):
+            out[graphics.LAYERS] = graphics.LAYER
         if FRAME_TYPE in out and self.level.alters_samples:
             out[FRAME_TYPE] = derived(out, FRAME_TYPE)
+        if self.level.elements.profile is not None and (told := out.get(content.CONTENT)) is not None and told.empty:
+            # Type 1C, for content items (PS3.3 section C.17.3); the other sequences of such items are Type 2.
+            del out[content.CONTENT]
         return out
+
+    def _done(self, elements: Elements, element: Element, action: ElementAction, place: _Place) -> Element | None:
+        """What becomes of one element of `elements` by its action."""
+        if action is ElementAction.REMOVE or not self._possible(element):
+            return None
+        if element.tag & 0x00010000 and not self.faithful:
+            return self._private(elements, element, place.sets)
+        if element.tag in CODES and action is ElementAction.CLEAN:
+            return known_code(elements, place.sets).get(element.tag)
+        return self._apply(element, action, place)
 
     def completed(self, out: Mapping[int, Element]) -> dict[int, Element]:
         """`out` with the attributes that every object must have, as far as the level empties or replaces them."""
         hiding = {ElementAction.ZERO, ElementAction.DUMMY}
-        missing = (Element(tag, vr, b"") for tag, vr in _REQUIRED.items() if tag not in out)
+        missing = (Element(tag, vr, b"") for tag, vr in REQUIRED.items() if tag not in out)
         top = _Place(DEFAULT, "", 0)
         added = (self._apply(one, action, top) for one in missing if (action := self._action(one.tag, 0)) in hiding)
         return {**out, **{one.tag: one for one in added if one is not None}}
@@ -112,9 +134,7 @@ class Masker:
         """`out`, of the whole object `elements`, with Type 2 attributes that the profile has no row for, empty."""
         if self.level.elements.profile is None:
             return dict(out)
-        framed = _FRAME_OF_REFERENCE_UID in out or _POSITION_REFERENCE_INDICATOR in elements
-        wanted = {_MANUFACTURER} | ({_POSITION_REFERENCE_INDICATOR} if framed else set())
-        return {**{tag: Element(tag, "LO", b"") for tag in wanted}, **out}
+        return {**equipment(elements, out, self.sop_class), **out}
 
     def _action(self, tag: int, parent: int) -> ElementAction:
         rules = self.level.elements
@@ -125,17 +145,26 @@ class Masker:
             return ElementAction.KEEP if self.faithful else ElementAction.REMOVE
         if tag == _DATA_SET_TRAILING_PADDING and not self.faithful:
             return ElementAction.REMOVE
-        if self.level.alters_samples and (tag in PIXEL_KEYWORDS or tag in _STATISTICS):
+        if self.level.alters_samples and (tag in PIXEL_KEYWORDS or self._computed(tag, parent)):
             return ElementAction.REMOVE
         if group % 2:
             return rules.private
         ruled = tag & 0xFF00FFFF if group >> 8 in (0x50, 0x60) and tag not in rules.by_tag else tag
         action = rules.by_tag.get(ruled, rules.default)
         choices = rules.profile.choices.get(ruled, ()) if rules.profile is not None else ()
-        return self._chosen(tag, choices, parent) if len(choices) > 1 and action is choices[0] else action
+        hanging = len(choices) > 1 and action is choices[0]
+        return chosen(choices, need(self.sop_class, parent, tag)) if hanging else action
 
-    def _chosen(self, tag: int, choices: tuple[ElementAction, ...], parent: int) -> ElementAction:
-        return chosen(choices, need(self.sop_class, parent, tag))
+    def _computed(self, tag: int, parent: int) -> bool:
+        """Whether it was computed of all samples; the compression ratio stays as a magnitude where it is demanded."""
+        if tag == COMPRESSION_RATIO:
+            return need(self.sop_class, parent, tag) != NEEDS_VALUE
+        return tag in STATISTICS
+
+    def _demanded(self, element: Element, parent: int) -> Element | None:
+        """What the IOD demands in place of an element that went without a rule that removes it."""
+        free = self._possible(element) and without_rule(self.level.elements, element.tag)
+        return demanded(element, self.sop_class, parent) if free else None
 
     def _possible(self, element: Element) -> bool:
         """Whether PS3.6 knows the element with this VR; private ones are judged by their own rule."""
@@ -180,23 +209,26 @@ class Masker:
         profile = self.level.elements.profile
         tag = element.tag & 0xFF00FFFF if element.tag >> 24 in (0x50, 0x60) else element.tag
         choices = profile.choices.get(tag, ()) if profile is not None else ()
-        action = self._chosen(tag, choices, place.parent) if choices else ElementAction.REMOVE
+        action = chosen(choices, need(self.sop_class, place.parent, tag)) if choices else ElementAction.REMOVE
         return None if action in (ElementAction.REMOVE, ElementAction.KEEP) else self._apply(element, action, place)
 
     def _sequence(self, tag: int, items: tuple[Elements, ...], place: _Place) -> Element | None:
         if self.level.elements.profile is not None and tag in content.SEQUENCES:
             return sequence_element(tag, self._content(tag, items, place))
+        if tag == graphics.ANNOTATIONS and graphics.cleans(self.level):
+            ruled = partial(self.masked, issuer=place.issuer)
+            return graphics.cleaned(items, place.sets, ruled) or dummy_sequence(tag)
         # Items stay even when nothing is left in them: the frames of functional groups are counted by them.
         done = [(item, self.masked(item, place.sets, place.issuer, tag)) for item in items]
-        left = [in_order(out.values()) for item, out in done if not self._lost_code(item, out)]
+        left = [in_order(out.values()) for item, out in done if not self._lost(tag, item, out)]
         return sequence_element(tag, left) if left or not items else None
 
-    def _lost_code(self, item: Elements, out: Elements) -> bool:
-        """Whether an item was a code that is in no known vocabulary: there is no part of it to keep."""
-        return not self.faithful and is_code(item) and CODE_VALUE not in out and self._cleans_codes()
-
-    def _cleans_codes(self) -> bool:
-        return self.level.elements.by_tag.get(CODE_VALUE) is ElementAction.CLEAN
+    def _lost(self, tag: int, item: Elements, out: Elements) -> bool:
+        """Whether nothing of an item is left: a code in no known vocabulary, a step of which nothing is said."""
+        if tag == content.STEPS and content.STEP in item and (content.STEP not in out or out[content.STEP].empty):
+            return not self.faithful
+        cleaned = self.level.elements.by_tag.get(CODE_VALUE) is ElementAction.CLEAN
+        return not self.faithful and is_code(item) and CODE_VALUE not in out and cleaned
 
     def _content(self, tag: int, items: Iterable[Elements], place: _Place) -> Iterator[Elements]:
         profile = self.level.elements.profile
@@ -205,7 +237,7 @@ class Masker:
             planned = content.plan(item, character_sets(item, place.sets), options)
             if planned is None:
                 continue
-            out = self.masked(item, place.sets, place.issuer, tag, {planned.value: planned.action})
+            out = self.masked(item, place.sets, place.issuer, tag, planned.instead)
             if not planned.named or {planned.value, content.CONCEPT_NAME} <= out.keys():
                 yield in_order(out.values())
 
@@ -228,9 +260,11 @@ class Masker:
             return None
         if known is not None and not allowed_count(known, len(values)):
             return None
-        if vr == "AS" and self.level.elements.profile is not None:
-            checked = [capped(value) for value in checked]
-        return string_element(tag, vr, *checked)
+        if tag == COMPRESSION_RATIO and self.level.alters_samples:
+            checked = [rough(value) for value in checked]
+        if self.level.elements.profile is not None:
+            checked = said_by_nobody(tag, vr, checked, self.cleaner)
+        return string_element(tag, vr, *checked) if any(checked) or not values else None
 
     def _shifted(self, element: Element, sets: tuple[str, ...]) -> Element | None:
         if not self.level.shift_dates:

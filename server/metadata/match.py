@@ -7,9 +7,11 @@ from collections.abc import Callable, Iterator
 from server.metadata.charset import DEFAULT
 from server.metadata.elements import STRING_VRS, TEXT_VRS, Element, Elements, character_sets, texts
 from server.metadata.json_model import elements_to_json
+from server.model.patterns import glob
 
 _WILD_VRS = TEXT_VRS | {"AE", "CS", "UR"}
 _RANGE_VRS = frozenset({"DA", "TM", "DT"})
+_LAST = "\U0010ffff"
 
 
 def matches(elements: Elements, key: tuple[int, ...], value: str) -> bool:
@@ -22,6 +24,37 @@ def matches(elements: Elements, key: tuple[int, ...], value: str) -> bool:
     if not value:
         return True
     return any(_matches(element, sets, value) for element, sets in _found(elements, key, DEFAULT))
+
+
+def searchable(elements: Elements) -> dict[int, tuple[str, list[str]]]:
+    """VR and values of every (masked) attribute that a key at the top level can match; see `value_test`."""
+    sets = character_sets(elements, DEFAULT)
+    found = {tag: (element.vr, _values(element, sets)) for tag, element in elements.items() if element.items is None}
+    return {tag: (vr, values) for tag, (vr, values) in found.items() if values}
+
+
+def value_test(vr: str, value: str) -> Callable[[str], bool]:
+    """Whether one value of an attribute matches; `matches` is that any does."""
+    return _test(vr, value)
+
+
+def value_keys(vr: str, value: str) -> list[str]:
+    """What a value is sorted by, so that `key_intervals` finds it."""
+    return _names(value) if vr == "PN" else [value]
+
+
+def key_intervals(vr: str, value: str) -> list[tuple[str, str]]:
+    """Closed intervals in one of which every value that matches has a key; not every value there matches."""
+    if vr == "UI":
+        return [(uid.strip(), uid.strip()) for uid in value.replace(",", "\\").split("\\")]
+    if vr == "DA":
+        low, dash, high = value.partition("-")
+        return [(low, high + _LAST if high else _LAST)] if dash else [(value, value)]
+    if vr == "PN" or vr in _WILD_VRS:
+        pattern = value.casefold() if vr == "PN" else value
+        prefix = pattern[: min((pattern.index(mark) for mark in "*?" if mark in pattern), default=len(pattern))]
+        return [(prefix, prefix + _LAST)]
+    return [("", _LAST)]
 
 
 def _found(
@@ -97,26 +130,3 @@ def _ends(vr: str, value: str) -> tuple[str, str, str]:
         if letter == "-" and not is_offset:
             return value[:at], "-", rest
     return value, "", ""
-
-
-def glob(pattern: str, found: str) -> bool:
-    """Whether `*` (any run) and `?` (any one character) in `pattern` make it the whole of `found`.
-
-    Time is at most the product of the two lengths, whatever the pattern.
-    """
-    at, mark = 0, 0
-    star = -1
-    position = 0
-    while position < len(found):
-        if at < len(pattern) and pattern[at] == "*":
-            star, mark = at, position
-            at += 1
-        elif at < len(pattern) and pattern[at] in ("?", found[position]):
-            at += 1
-            position += 1
-        elif star >= 0:
-            mark += 1
-            at, position = star + 1, mark
-        else:
-            return False
-    return all(letter == "*" for letter in pattern[at:])

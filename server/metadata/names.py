@@ -18,6 +18,9 @@ from server.metadata.vocabulary import TERMS, WORDS
 _HONORIFICS = frozenset(
     {"dr", "mr", "ms", "mrs", "prof", "med", "pa", "md", "do", "rn", "rt", "np", "phd", "jr", "sr", "iii"}
 )
+_PARTICLES = re.compile("(?:mc|mac|fitz|van|von|de|di|da|del|la|le|al|el|ben|abu|san|saint|st|o)(?=.{3})")
+# Letters that Unicode does not take apart.
+_LETTERS = str.maketrans({"ø": "o", "ł": "l", "đ": "d", "ð": "d", "þ": "th", "æ": "ae", "œ": "oe", "ı": "i", "ħ": "h"})
 _SEPARATORS = re.compile("[-/]")
 _ENDINGS = ("s", "es", "n", "en", "e")
 _LONGEST = max(map(len, WORDS))
@@ -29,7 +32,8 @@ def without_marks(word: str) -> str:
     folded = word.casefold()
     if folded.isascii():
         return folded
-    return "".join(char for char in unicodedata.normalize("NFKD", folded) if not unicodedata.combining(char))
+    plain = "".join(char for char in unicodedata.normalize("NFKD", folded) if not unicodedata.combining(char))
+    return plain.translate(_LETTERS)
 
 
 def _grouped(pairs: Iterable[tuple[str, str]]) -> Mapping[str, frozenset[str]]:
@@ -53,6 +57,8 @@ def spelled(key: str) -> frozenset[str]:
 def name_words(name: str) -> frozenset[str]:
     """The words that somebody's name (a PN value with all its groups, or a plain one) takes out of the vocabulary."""
     parts = [key for part in _latin_parts(name) for key in _spellings(part)]
+    # A particle written together with the name in one place stands apart in another.
+    parts += [key[end:] for key in parts for end in _particle(key)]
     taken: set[str] = set()
     for key in parts:
         taken |= spelled(key)
@@ -88,6 +94,12 @@ def _latin_parts(name: str) -> Iterator[str]:
                     key = without_marks(piece)
                     if len(key) > 1 and not (number >= 3 and key in _HONORIFICS):
                         yield piece
+
+
+def _particle(key: str) -> Iterator[int]:
+    match = _PARTICLES.match(key)
+    if match is not None:
+        yield match.end()
 
 
 def _spellings(part: str) -> frozenset[str]:

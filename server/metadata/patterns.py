@@ -48,8 +48,10 @@ _TITLES = """
 mrs miss mister prof professor doctor herr frau hr mme mlle monsieur madame señor señora sra srta dra doña don
 name names surname lastname firstname nachname vorname nom prénom nombre apellido apellidos
 rue calle avenida via
+by dictated reported referring physician surgeon radiologist radiographer technologist technician tech nurse
+operator consultant attending arzt ärztin befunder überweiser med
 """
-_STREETS = "street road rd avenue ave lane drive blvd boulevard strasse straße str weg platz gasse"
+_STREETS = "st street road rd avenue ave lane drive blvd boulevard strasse straße str weg platz gasse"
 TITLES = frozenset(_TITLES.casefold().split())
 """The word after one of these is a name, whatever it means elsewhere."""
 AMBIGUOUS_TITLES = frozenset({"dr", "mr"})

@@ -1,15 +1,17 @@
 """Retain Safe Private (PS3.15 section E.3.10): a private element stays only where its creator, place, VR and value are
-those that the site vouches for."""
+those that the standard's list or the site vouches for."""
 
 from __future__ import annotations
 
 import struct
 
-from server.metadata.elements import Element, Elements, string_element, texts
-from server.metadata.values import count, kept, whole
+from server.metadata.elements import Definition, Element, Elements, string_element, texts
+from server.metadata.values import allowed_count, count, kept, whole
 from server.model import SafePrivate
 
 _NUMBERS = frozenset({"US", "SS", "UL", "SL", "FL", "FD"})
+_MOST = 64
+_SHORTEST_WORD = 4
 
 
 def safe_private(
@@ -24,11 +26,11 @@ def safe_private(
     reservation = elements.get(group << 16 | number >> 8)
     if number < 0x1000 or reservation is None:
         return None
-    creator = _creator(reservation, sets)
-    for entry in listed:
-        if (entry.creator, entry.group, entry.element, entry.vr) == (creator, group, number & 0xFF, element.vr):
-            return _valued(element, sets, entry)
-    return None
+    low = number & 0xFF
+    here = [one for one in listed if one.element == low and one.group == group and one.vr == element.vr]
+    creator = _creator(reservation, sets) if here else ""
+    entry = next((one for one in here if one.creator == creator), None)
+    return None if entry is None else _valued(element, sets, entry)
 
 
 def _creator(reservation: Element, sets: tuple[str, ...]) -> str:
@@ -37,13 +39,24 @@ def _creator(reservation: Element, sets: tuple[str, ...]) -> str:
 
 
 def _valued(element: Element, sets: tuple[str, ...], entry: SafePrivate) -> Element | None:
+    expected = Definition((entry.vr,), entry.multiplicity)
     if element.vr in _NUMBERS:
-        return element if whole(element) and count(element) <= 64 and _finite(element) else None
+        number = count(element)
+        fits = whole(element) and number <= _MOST and allowed_count(expected, number)
+        return element if fits and _finite(element) and not _spells(element.value) else None
     values = texts(element, sets)
+    if len(values) > _MOST or not allowed_count(expected, len(values)):
+        return None
     if entry.terms:
         return string_element(element.tag, element.vr, *values) if entry.terms.issuperset(values) else None
     checked = [valid for value in values if (valid := kept(element.vr, value)) is not None]
-    return string_element(element.tag, element.vr, *checked) if len(checked) == len(values) <= 64 else None
+    return string_element(element.tag, element.vr, *checked) if len(checked) == len(values) else None
+
+
+def _spells(value: bytes) -> bool:
+    """Whether the bytes of binary numbers are letters and digits one after the other."""
+    word = value.rstrip(b" \x00")
+    return len(word) >= _SHORTEST_WORD and word.isascii() and word.decode("ascii").isprintable()
 
 
 def _finite(element: Element) -> bool:

@@ -9,6 +9,9 @@ from server.metadata.iod_types import EVERYWHERE, IODS, SOP_CLASSES
 from server.model import ElementAction
 
 NEEDS_VALUE, NEEDS_PRESENCE, OPTIONAL = 1, 2, 3
+# Source Image Sequence in Derivation Image Sequence: Type 2, but what Referenced Series Sequence lists has to be
+# referred to in the object (PS3.3 section C.12.2).
+_REFERRED = frozenset({(0x00089124, 0x00082112)})
 
 
 def need(sop_class: str, parent: int, tag: int) -> int:
@@ -17,6 +20,8 @@ def need(sop_class: str, parent: int, tag: int) -> int:
     `parent` is the tag of the sequence in whose items the attribute lies, 0 at the top. A condition (1C, 2C) counts as
     met: the attribute was there.
     """
+    if (parent, tag) in _REFERRED and sop_class in SOP_CLASSES:
+        return NEEDS_VALUE
     return _needs(SOP_CLASSES.get(sop_class, "")).get((parent, tag), OPTIONAL)
 
 

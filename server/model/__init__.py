@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from server.model.decisions import Caller, Decision, Deny, ElementRules, MaskingLevel, Permit
 from server.model.exchange import Ask, AuditEvent, Randomness, Representation
+from server.model.kinds import ObjectKind
 from server.model.lists import Action, ElementAction, IdentifierKind, RegionKind, RegionStyle, ScreeningState
 from server.model.pictures import RenderParameters, Viewport, Window, WindowFunction
 from server.model.profile import Profile, ProfileOption, SafePrivate
@@ -38,6 +39,7 @@ __all__ = [
     "InstancePath",
     "InstanceRecord",
     "MaskingLevel",
+    "ObjectKind",
     "ObjectReference",
     "PatientIdentity",
     "Permit",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from server.model.kinds import ObjectKind
 from server.model.lists import Action, ElementAction, RegionKind, RegionStyle
 from server.model.profile import Profile
 from server.model.records import PatientIdentity
@@ -51,12 +52,14 @@ class MaskingLevel:
     `transactions` are the retrieve and search actions whose answers may leave at this level. `whole_frame` is what
     happens to every frame whatever was found, `unscreened` to the frames of an instance whose screening has not
     finished; `longest_side` bounds rendered pictures in pixels (None: as stored). `pseudonyms` replaces identifiers
-    per project, `shift_dates` moves all dates of a patient together.
+    per project, `shift_dates` moves all dates of a patient together. `objects` are the kinds that leave as objects,
+    frames, pictures and bulk data; of every other object only masked attributes are told.
     """
 
     name: str
     description: str
     transactions: frozenset[Action]
+    objects: frozenset[ObjectKind]
     elements: ElementRules
     pseudonyms: bool
     shift_dates: bool

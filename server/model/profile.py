@@ -28,10 +28,11 @@ class ProfileOption(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class SafePrivate:
-    """A private element that the site vouches for (PS3.15 section E.3.10): a number, or one of a few terms.
+    """A private element that the standard or the site vouches for (PS3.15 section E.3.10): a number, or one of a few
+    terms.
 
     `element` is the low byte of the element number, in the block that `creator` reserved in `group`; `vr` a numeric VR
-    with no `terms`, or CS, SH or LO with at least one.
+    with no `terms`, or CS, SH or LO with at least one; `multiplicity` as PS3.6 writes it (`1`, `3`, `1-n`).
     """
 
     creator: str
@@ -39,6 +40,7 @@ class SafePrivate:
     element: int
     vr: str
     terms: frozenset[str]
+    multiplicity: str
 
 
 @dataclass(frozen=True, kw_only=True)

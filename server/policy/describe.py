@@ -4,19 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from server.model import Action, ElementAction, MaskingLevel, ProfileOption, RegionStyle
+from server.model import Action, ElementAction, MaskingLevel, ObjectKind, ProfileOption, RegionStyle
 from server.policy.profile import rows
+from server.policy.safety import masks_pixels
 from server.policy.words import GOVERNANCE, PolicyBundle, Rule
 
 ROWS = frozenset(rows(frozenset(), pseudonyms=True))
 _OBJECTS = (Action.RETRIEVE_INSTANCE, Action.RETRIEVE_FRAMES, Action.RETRIEVE_BULKDATA)
+_KINDS = {
+    ObjectKind.IMAGE: "images, RT images and doses and parametric maps included",
+    ObjectKind.SEGMENTATION: "segmentations",
+    ObjectKind.STRUCTURED_REPORT: "structured reports",
+    ObjectKind.KEY_OBJECTS: "key object selections",
+    ObjectKind.PRESENTATION_STATE: "presentation states",
+    ObjectKind.DOCUMENT: "encapsulated PDF, CDA, STL, OBJ, MTL",
+    ObjectKind.RADIOTHERAPY: "RT structure sets, plans, treatment records",
+    ObjectKind.WAVEFORM: "waveforms: ECG, EEG, haemodynamics, voice",
+    ObjectKind.SPATIAL: "registrations, fiducials, surfaces, real world value maps",
+    ObjectKind.RAW_DATA: "raw data, spectroscopy",
+    ObjectKind.VIDEO: "video, in whatever class",
+    ObjectKind.OTHER: "all else: unknown, private and future classes",
+}
 _TRANSACTIONS = tuple(action for action in Action if action not in GOVERNANCE)
 
 
 def levels_table(bundle: PolicyBundle) -> str:
     """One row for each level, least masked first as far as they can be compared."""
-    names = sorted(bundle.levels, key=lambda name: (len(bundle.order.less_masked.get(name, ())), name))
-    rows = [_level_row(bundle.levels[name]) for name in names]
+    rows = map(_level_row, _ordered(bundle))
     return _table(("Level", "What it shows", "Answers", "Identifiers", "Other attributes", "Pixels"), rows)
 
 
@@ -29,6 +43,26 @@ def roles_table(bundle: PolicyBundle) -> str:
         rows.append((f"`{role}`", levels, " ".join(rule.note for rule in rules) or "—"))
     forbids = [rule for rule in bundle.book.rules.values() if not rule.permits]
     return _table(("Role", "Levels, most masked first", "When"), rows) + _always(forbids)
+
+
+def objects_table(bundle: PolicyBundle) -> str:
+    """One row for each kind of object, one column for each level: what becomes of an object of that kind there."""
+    levels = _ordered(bundle)
+    rows = [(f"`{kind}`: {said}", *(_becomes(level, kind) for level in levels)) for kind, said in _KINDS.items()]
+    return _table(("Kind of object", *(f"`{level.name}`" for level in levels)), rows)
+
+
+def _becomes(level: MaskingLevel, kind: ObjectKind) -> str:
+    if kind not in level.objects:
+        return "refused"
+    if not masks_pixels(level) and level.elements.default is ElementAction.KEEP:
+        return "as stored"
+    return "cleaned" if Action.RETRIEVE_INSTANCE in level.transactions else "cleaned, pictures only"
+
+
+def _ordered(bundle: PolicyBundle) -> list[MaskingLevel]:
+    names = sorted(bundle.levels, key=lambda name: (len(bundle.order.less_masked.get(name, ())), name))
+    return [bundle.levels[name] for name in names]
 
 
 def _level_row(level: MaskingLevel) -> tuple[str, ...]:

@@ -16,6 +16,7 @@ from server.model import (
     ElementAction,
     ElementRules,
     MaskingLevel,
+    ObjectKind,
     Profile,
     ProfileOption,
     RegionKind,
@@ -24,6 +25,7 @@ from server.model import (
 )
 from server.model.strictness import at_least
 from server.policy.profile import rows
+from server.policy.safe_private import STANDARD
 from server.policy.safety import unsafe
 from server.policy.tables import NAME, Table
 from server.policy.words import GOVERNANCE
@@ -47,6 +49,7 @@ def read_level(name: str, content: bytes, safe_private: tuple[SafePrivate, ...] 
         table.problem("`name` is not the name of the file")
     description = table.text("description")
     transactions = table.choices("transactions", Action)
+    objects = table.choices("objects", ObjectKind)
     identifiers = table.table("identifiers")
     pseudonyms = identifiers.take("pseudonyms", bool)
     shift_dates = identifiers.take("shift_dates", bool)
@@ -72,6 +75,7 @@ def read_level(name: str, content: bytes, safe_private: tuple[SafePrivate, ...] 
         name=name,
         description=description,
         transactions=transactions,
+        objects=objects,
         elements=elements,
         pseudonyms=pseudonyms,
         shift_dates=shift_dates,
@@ -136,7 +140,7 @@ def _profiled(
     profile = Profile(
         options=options,
         choices=MappingProxyType(choices),
-        safe_private=safe_private if ProfileOption.RETAIN_SAFE_PRIVATE in options else (),
+        safe_private=(*safe_private, *STANDARD) if ProfileOption.RETAIN_SAFE_PRIVATE in options else (),
     )
     return replace(own, by_tag=MappingProxyType({**own.by_tag, **by_tag}), profile=profile)
 
@@ -155,6 +159,7 @@ def _fingerprint(level: MaskingLevel) -> str:
         "name": level.name,
         "description": level.description,
         "transactions": sorted(level.transactions),
+        "objects": sorted(level.objects),
         "pseudonyms": level.pseudonyms,
         "shift_dates": level.shift_dates,
         "whole_frame": level.whole_frame,
@@ -177,6 +182,7 @@ def _profile_content(profile: Profile | None) -> Mapping[str, object] | None:
         "options": sorted(profile.options),
         "choices": {f"{tag:08X}": "/".join(actions) for tag, actions in profile.choices.items()},
         "safe_private": [
-            [one.creator, one.group, one.element, one.vr, sorted(one.terms)] for one in profile.safe_private
+            [one.creator, one.group, one.element, one.vr, sorted(one.terms), one.multiplicity]
+            for one in profile.safe_private
         ],
     }

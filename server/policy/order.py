@@ -78,6 +78,8 @@ def shows_more(level: MaskingLevel, other: MaskingLevel) -> Iterator[str]:
     """What `level` shows and `other` hides, one sentence each; nothing if `level` is at least as masked."""
     if extra := level.transactions - other.transactions:
         yield f"it allows {', '.join(sorted(extra))}"
+    if kinds := level.objects - other.objects:
+        yield f"it sends objects of the kinds {', '.join(sorted(kinds))}"
     if other.pseudonyms and not level.pseudonyms:
         yield "it has no pseudonyms"
     if other.shift_dates and not level.shift_dates:

@@ -32,7 +32,8 @@ def reason(level: MaskingLevel, named: Mapping[int, Reason], tag: int) -> Reason
     """The reason for any attribute; `named` is the level's `outline`."""
     keyword, rules = keyword_for_tag(tag), level.elements
     if tag >> 16 & 1:
-        safe = "; safe-private.toml lists those that stay" if rules.private is ElementAction.CLEAN else ""
+        listed = "; PS3.15 Table E.3.10-1 and safe-private.toml list those that stay"
+        safe = listed if rules.private is ElementAction.CLEAN else ""
         return Reason(tag, keyword, rules.private, f"private elements are {rules.private}{safe}")
     first = tag & 0xFF00FFFF if tag >> 24 in (0x50, 0x60) else tag
     found = named.get(tag) or named.get(first)

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 from pydicom.datadict import dictionary_has_tag, dictionary_VR, keyword_for_tag, repeater_has_tag, tag_for_keyword
 
-from server.model import Action, ElementAction, MaskingLevel, ProfileOption, RegionKind, RegionStyle
+from server.model import Action, ElementAction, MaskingLevel, ObjectKind, ProfileOption, RegionKind, RegionStyle
+from server.model.kinds import CLEANABLE
 
 _STORED_OBJECTS = (Action.RETRIEVE_INSTANCE, Action.RETRIEVE_FRAMES, Action.RETRIEVE_BULKDATA)
 _REQUIRED_UIDS = ("SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")
@@ -34,10 +35,19 @@ _PIXEL_CARRIERS = frozenset(
 
 def unsafe(level: MaskingLevel) -> Iterator[str]:
     """One sentence for each thing that makes the level unsafe."""
+    yield from _unsafe_objects(level)
     yield from _unsafe_pixels(level)
     yield from _unsafe_identifiers(level)
     yield from _unsafe_elements(level)
     yield from _unsafe_profile(level)
+
+
+def _unsafe_objects(level: MaskingLevel) -> Iterator[str]:
+    if ObjectKind.VIDEO in level.objects:
+        yield "would send `video`, which nobody decodes here and so nobody can mask"
+    if masks_pixels(level) or level.elements.default is not ElementAction.KEEP:
+        for kind in sorted(level.objects - CLEANABLE - {ObjectKind.VIDEO}):
+            yield f"masks, but would send objects of the kind `{kind}`, into which no masker looks"
 
 
 def _unsafe_pixels(level: MaskingLevel) -> Iterator[str]:
@@ -52,7 +62,9 @@ def _unsafe_pixels(level: MaskingLevel) -> Iterator[str]:
         yield "masks pixels but keeps unused bits, which may hold an overlay with the same text"
     if masked:
         for tag, action in level.elements.by_tag.items():
-            if action is not ElementAction.REMOVE and _carries_pixels(tag):
+            # Cleaning keeps words at most, and of a group of curves or overlays never the bytes.
+            cleaned = action is ElementAction.CLEAN and tag >> 24 in (0x50, 0x60)
+            if action is not ElementAction.REMOVE and not cleaned and _carries_pixels(tag):
                 yield f"masks pixels but does not remove {_called(tag)}, which may repeat or describe them"
         if level.elements.default is ElementAction.KEEP:
             yield "masks pixels but keeps elements that it does not list, where overlays and icons may be"

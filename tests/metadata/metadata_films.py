@@ -20,6 +20,7 @@ from server.model import (
     ElementAction,
     ElementRules,
     MaskingLevel,
+    ObjectKind,
     Profile,
     ProfileOption,
     RegionKind,
@@ -57,6 +58,7 @@ def level(
         name=name,
         description=name,
         transactions=frozenset(Action),
+        objects=frozenset(ObjectKind),
         elements=ElementRules(
             default=default,
             private=private,

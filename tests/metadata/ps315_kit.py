@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import NamedTuple
 
 from metadata_films import film, names, stored
-from pydicom.datadict import dictionary_has_tag, dictionary_VR, repeater_has_tag
+from ps315_cases import ALL_COLUMNS, BASIC, ROWS, Row
 
 from server.metadata.deidentify import deidentify
 from server.metadata.elements import Element, Elements, definition, in_order, sequence_element, string_element
 from server.metadata.pseudonyms import IdentityMapping
 from server.model import MaskingLevel, ProfileOption
-from server.model.ps315_2026d import ATTRIBUTES, COLUMNS
 from server.policy.levels import read_level
 
-BASIC = "basic-profile"
-ALL_COLUMNS = (BASIC, *COLUMNS)
+__all__ = ["ALL_COLUMNS", "ROWS", "Row"]
+
 CANARY = "CANARYZZ"
 PARENT = 0x00081115  # ReferencedSeriesSequence, in no row
 UID = "1.2.3.4.5.6.7"
@@ -30,11 +28,16 @@ _VALUES = {
     "DS": "4711.5",
 }
 _VALUES |= {"UR": f"https://{CANARY}.example"}
+# Code strings stay only as terms that are known for the attribute.
+_TERMS = {0x00100040: "F", 0x001021A0: "YES", 0x00102203: "ALTERED"}
+# Without them the object is nobody's.
+_OWN = frozenset({0x00080005, 0x00080016, 0x00080018, 0x00100020, 0x0020000D, 0x0020000E})
 _CLEANABLE = frozenset({"LO", "LT", "SH", "ST", "UC", "UT"})
 _TEMPLATE = """
 name = "one"
 description = "one option"
 transactions = ["search"]
+objects = []
 [identifiers]
 pseudonyms = {pseudonyms}
 shift_dates = {shift}
@@ -65,32 +68,6 @@ X = []
 """
 
 
-class Row(NamedTuple):
-    """One row, with a tag and a VR to make an element of."""
-
-    tag: int
-    vr: str
-    name: str
-    basic: str
-    columns: str
-
-    def letters(self, column: str) -> str:
-        """The action code under one option: its own where it has one, else the Basic Profile's."""
-        own = "." if column == BASIC else self.columns[COLUMNS.index(column)]
-        return self.basic if own == "." else own
-
-
-def _row(line: tuple[str, str, str, str]) -> Row:
-    word, name, basic, columns = line
-    tag = 0x00110010 if word == "PRIVATE" else int(word.replace("xxxxxx", "123000").replace("xx", "1E"), 16)
-    known = dictionary_has_tag(tag) or repeater_has_tag(tag)
-    vr = dictionary_VR(tag).split(" or ")[0] if known else "LO"
-    return Row(tag, vr, name, basic, columns)
-
-
-ROWS = tuple(map(_row, ATTRIBUTES))
-
-
 @cache
 def level_of(*options: str, more: str = "") -> MaskingLevel:
     """A level with these options and no rules of its own but a few things to keep."""
@@ -117,6 +94,8 @@ def synthesised(row: Row) -> Element:
             0x00080060: string_element(0x00080060, "CS", "CT"),
         }
         return sequence_element(row.tag, [inner])
+    if row.tag in _TERMS and row.vr == "CS":
+        return string_element(row.tag, "CS", _TERMS[row.tag])
     if row.vr in _VALUES:
         known = definition(row.tag)
         times = int(known.multiplicity) if known is not None and known.multiplicity.isdigit() else 1
@@ -150,3 +129,14 @@ def through(row: Row, level: MaskingLevel, *, nested: bool) -> tuple[Element, El
         return made, items[0].get(row.tag), days
     out, days = masked(in_order({**base, row.tag: made}.values()), level)
     return made, out.get(row.tag), days
+
+
+def through_all(made: Elements, level: MaskingLevel, *, nested: bool) -> Elements:
+    """What became of these elements, all in one data set or in one item of it."""
+    base = _base()
+    if nested:
+        out, _ = masked(in_order({**base, PARENT: sequence_element(PARENT, [in_order(made.values())])}.values()), level)
+        return (out[PARENT].items or ({},))[0]
+    # The film's own elements stand in for those of its patient, study and class, which the masker needs.
+    out, _ = masked(in_order({**made, **{tag: base[tag] for tag in _OWN & base.keys()}}.values()), level)
+    return {tag: element for tag, element in out.items() if tag not in _OWN}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from click.testing import CliRunner
 from metadata_films import film, part10, stored
 
@@ -57,6 +58,29 @@ def test_the_command_compares_a_file(tmp_path: Path) -> None:
     assert lines["(0012,0062) PatientIdentityRemoved"][:2] == ["", "YES"]
     same = CliRunner().invoke(command, ["original", str(path)]).output
     assert all(line.split("\t")[1] == line.split("\t")[2] for line in same.splitlines()[1:])
+
+
+@pytest.mark.parametrize(
+    ("sop_class", "action", "told"),
+    [
+        ("1.2.840.10008.5.1.4.1.1.1", "X", "Type 3 or unknown in computed-radiography-image: X"),
+        ("1.2.840.10008.5.1.4.1.1.2.1", "D", "Type 1 in enhanced-ct-image: D"),
+        ("1.2.3", "X", "Type 3 or unknown in an object of no known kind: X"),
+    ],
+)
+def test_the_command_names_the_action_that_the_type_chose(
+    tmp_path: Path, sop_class: str, action: str, told: str
+) -> None:
+    path = tmp_path / "film.dcm"
+    path.write_bytes(part10(film(SOPClassUID=sop_class, DeviceSerialNumber="0815")))
+    result = CliRunner().invoke(command, ["deidentified", str(path)])
+    assert result.exit_code == 0, result.output
+    lines = {line.split("\t")[0]: line.split("\t")[1:] for line in result.output.splitlines()}
+    before, after, done, why = lines["(0018,1000) DeviceSerialNumber"]
+    assert (before, done) == ("0815", action)
+    assert (after != "—") is (action == "D")
+    assert "0815" not in after
+    assert why.endswith(told)
 
 
 def test_no_such_level() -> None:

@@ -13,7 +13,8 @@ from metadata_films import DEIDENTIFIED, film, names, stored
 
 from server.metadata.deidentify import deidentify
 from server.metadata.elements import Element, string_element
-from server.metadata.match import glob, matches
+from server.metadata.match import matches
+from server.model.patterns import glob
 
 
 def _one(vr: str, value: bytes | str, key: str) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from server.model import Action, ElementAction, ElementRules, MaskingLevel, RegionKind, RegionStyle
+from server.model import Action, ElementAction, ElementRules, MaskingLevel, ObjectKind, RegionKind, RegionStyle
 from server.pixels.description import EXPLICIT_LITTLE, PixelDescription
 from server.pixels.frame import Frame
 from server.pixels.redact import MaskedFrame, redact
@@ -66,6 +66,7 @@ def level(**changes: Any) -> MaskingLevel:
         name="masked",
         description="",
         transactions=frozenset(Action),
+        objects=frozenset(ObjectKind),
         elements=ElementRules(default=ElementAction.REMOVE, private=ElementAction.REMOVE, by_tag={}, profile=None),
         pseudonyms=True,
         shift_dates=True,

@@ -11,7 +11,7 @@ from server.model.strictness import at_least, strictest
 from server.policy.bundle import build
 from server.policy.outline import outline, reason, remainder
 from server.policy.profile import rows
-from server.policy.safe_private import SAFE_PRIVATE_FILE, read_safe_private
+from server.policy.safe_private import SAFE_PRIVATE_FILE, STANDARD, read_safe_private
 from server.policy.words import BundleProblems
 
 X, Z, D, K, C, U = (ElementAction(letter) for letter in "XZDKCU")
@@ -61,7 +61,7 @@ def test_strictness(action: ElementAction, other: ElementAction, allowed: bool) 
 
 def test_the_site_list() -> None:
     assert read_safe_private(shipped_files()[SAFE_PRIVATE_FILE]) == ()
-    entry = SafePrivate(creator="SITE 1", group=0x19, element=0x0C, vr="IS", terms=frozenset())
+    entry = SafePrivate(creator="SITE 1", group=0x19, element=0x0C, vr="IS", terms=frozenset(), multiplicity="1-n")
     assert read_safe_private(ENTRY) == (entry,)
     told = dict(shipped_files())
     for name in ("deidentified", "teaching"):
@@ -71,7 +71,7 @@ def test_the_site_list() -> None:
     bundle = build(told)
     profile = bundle.levels["deidentified"].elements.profile
     assert profile is not None
-    assert profile.safe_private == (entry,)
+    assert profile.safe_private == (entry, *STANDARD)
     assert bundle.levels["deidentified"].fingerprint != shipped().levels["deidentified"].fingerprint
 
 

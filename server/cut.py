@@ -1,0 +1,47 @@
+"""Where an object is cut before it is sealed, so that attributes and single frames open alone."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from server.errors import UnsupportedPixels
+from server.metadata.part10 import StoredObject
+from server.model.kinds import is_video
+from server.pixels.description import PixelDescription, PixelKeyword, describe
+from server.pixels.frames import FrameLayout, split
+
+_EXTENDED_OFFSETS, _EXTENDED_LENGTHS = 0x7FE00001, 0x7FE00002
+
+
+def layout_of(stored: StoredObject) -> FrameLayout | None:
+    """How the frames lie in the body; None for an object without pixels. Raises `UnsupportedPixels`."""
+    if stored.pixel_offset is not None and stored.pixel_end is not None and is_video(stored.transfer_syntax_uid):
+        # One stream for all frames: sealed as a whole, apart from the attributes, and opened by nobody yet.
+        return FrameLayout(ranges=((stored.pixel_offset, stored.pixel_end),), tail_start=stored.pixel_end)
+    description = description_of(stored)
+    if description is None or stored.pixel_offset is None:
+        return None
+    tables = (stored.elements.get(tag) for tag in (_EXTENDED_OFFSETS, _EXTENDED_LENGTHS))
+    offsets, lengths = (table.value if table else b"" for table in tables)
+    body = memoryview(stored.body)
+    return split(body, stored.pixel_offset, description, extended_offsets=offsets, extended_lengths=lengths)
+
+
+def description_of(stored: StoredObject) -> PixelDescription | None:
+    """What the header says of the frames; None where nobody decodes any. Raises `UnsupportedPixels`."""
+    if stored.pixel_keyword is None or is_video(stored.transfer_syntax_uid):
+        return None
+    keyword = cast(PixelKeyword, stored.pixel_keyword)
+    description = describe(stored.dataset, stored.transfer_syntax_uid, keyword=keyword)
+    if description is None:
+        raise UnsupportedPixels("pixel data without an image pixel module")
+    return description
+
+
+def segments(stored: StoredObject, layout: FrameLayout | None, first: bytes) -> list[bytes | memoryview]:
+    """What is sealed: the manifest, then the whole object cut at its frames, so that one frame opens alone."""
+    body = memoryview(stored.body)
+    if layout is None:
+        return [first, body, b""]
+    frames = [body[start:stop] for start, stop in layout.ranges]
+    return [first, body[: layout.ranges[0][0]], *frames, body[layout.tail_start :]]
