@@ -13,18 +13,16 @@ from server.metadata.elements import Elements
 from server.metadata.json_model import to_json
 from server.metadata.masked import MaskedDataset
 from server.model import Identifier, InstanceRecord, Permit, SeriesRecord, StudyRecord
-from server.query import SearchLevel
+from server.query import Query, SearchLevel
 from server.services import Services
 
-_MODALITIES, _MODALITY = "00080061", "00080060"
-_PATIENT_TAGS = ("00100020", "00100021", "0020000D")
+_MODALITIES_IN_STUDY, _MODALITY = 0x00080061, "00080060"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Match:
-    """A candidate that the caller may see, at its permit; `shared` is one for all of a search."""
+class Candidate:
+    """A study, series or instance in the world of a search; `shared` is one for all of a search."""
 
-    permit: Permit
     view: View
     study: StudyRecord
     series: SeriesRecord | None = None
@@ -32,42 +30,73 @@ class Match:
     shared: Shared = field(default_factory=Shared)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Match(Candidate):
+    """A candidate that the caller may see, at its permit; `prepared` is its row as it is sent, if there is one."""
+
+    permit: Permit
+    prepared: bytes | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contents:
+    """What lies in a study: its series, and how many series and instances there are of it."""
+
+    series: Sequence[SeriesRecord]
+    count: int
+    instances: int
+
+
 def row_of(services: Services, match: Match, level: SearchLevel) -> dict[str, dict[str, object]]:
     """One row of the answer: masked attributes, and what PS3.18 tables 10.6.3-3 to -5 want computed."""
-    row = to_json(_mask(match, _levels(services, match, modalities=True)), lambda _at, _element: None)
-    names = match.view.names(match.study, _row_keys(match))
-    url = f"{services.settings.public_url}/dicomweb/studies/{names.uid(match.study.study_instance_uid)}"
-    uid = match.study.study_instance_uid
+    uid, url = match.study.study_instance_uid, services.settings.public_url
     if level is SearchLevel.STUDY:
         instances = services.catalog.instances_of(uid)
-        row["00201206"] = {"vr": "IS", "Value": [len({one.path.series for one in instances})]}
-        row["00201208"] = {"vr": "IS", "Value": [len(instances)]}
-    if match.series is not None:
-        url += f"/series/{names.uid(match.series.series_instance_uid)}"
+        series = {one.path.series for one in instances}
+        contents = Contents(series=services.catalog.series_of(uid), count=len(series), instances=len(instances))
+        return study_row(url, match, contents)[1]
+    computed: dict[str, dict[str, object]] = {}
     if level is SearchLevel.SERIES and match.series is not None:
-        row["00201209"] = {
-            "vr": "IS",
-            "Value": [len(services.catalog.instances_of(uid, match.series.series_instance_uid))],
-        }
-    if match.instance is not None:
-        url += f"/instances/{names.uid(match.instance.path.instance)}"
+        found = services.catalog.instances_of(uid, match.series.series_instance_uid)
+        computed["00201209"] = {"vr": "IS", "Value": [len(found)]}
+    return _row(url, match, _mask(match, _levels(match)), computed)
+
+
+def study_row(url: str, one: Candidate, contents: Contents) -> tuple[MaskedDataset, dict[str, dict[str, object]]]:
+    """A study's masked attributes, which keys are matched against, and its row; `url` is the server's own."""
+    masked = _mask(one, [*_levels(one), _modalities(contents.series)])
+    computed: dict[str, dict[str, object]] = {
+        "00201206": {"vr": "IS", "Value": [contents.count]},
+        "00201208": {"vr": "IS", "Value": [contents.instances]},
+    }
+    return masked, _row(url, one, masked, computed)
+
+
+def _row(
+    base: str, one: Candidate, masked: MaskedDataset, computed: dict[str, dict[str, object]]
+) -> dict[str, dict[str, object]]:
+    names = one.view.names(one.study, _row_keys(one))
+    url = f"{base}/dicomweb/studies/{names.uid(one.study.study_instance_uid)}"
+    if one.series is not None:
+        url += f"/series/{names.uid(one.series.series_instance_uid)}"
+    if one.instance is not None:
+        url += f"/instances/{names.uid(one.instance.path.instance)}"
+    row = to_json(masked, lambda _at, _element: None) | computed
     row["00080056"] = {"vr": "CS", "Value": ["ONLINE"]}
     row["00081190"] = {"vr": "UR", "Value": [url]}
     return dict(sorted(row.items()))
 
 
-def masked_for(services: Services, match: Match, path: tuple[int, ...]) -> Elements:
-    """Only what one key looks at, masked, with the patient that the mask needs."""
-    wanted = f"{path[0]:08X}"
-    tags = {wanted, *_PATIENT_TAGS}
-    levels = [
-        {tag: value for tag, value in level.items() if tag in tags}
-        for level in _levels(services, match, modalities=wanted == _MODALITIES)
-    ]
-    return _mask(match, levels).elements
+def masked_for(services: Services, one: Candidate, query: Query) -> Elements:
+    """What the keys of a search are matched against: the masked attributes of the row, all of them, since what a level
+    shows of one can depend on others (dates on the offset from UTC)."""
+    levels = _levels(one)
+    if one.series is None and any(path == (_MODALITIES_IN_STUDY,) for path, _ in query.keys):
+        levels.append(_modalities(services.catalog.series_of(one.study.study_instance_uid)))
+    return _mask(one, levels).elements
 
 
-def pseudonym_order(match: Match) -> tuple[str, ...]:
+def order_of(match: Candidate) -> tuple[str, ...]:
     names = match.view.names(match.study, _row_keys(match))
     uids = [match.study.study_instance_uid]
     uids += [match.series.series_instance_uid] if match.series else []
@@ -75,7 +104,7 @@ def pseudonym_order(match: Match) -> tuple[str, ...]:
     return tuple(names.uid(uid) for uid in uids)
 
 
-def _mask(match: Match, levels: Sequence[Attributes]) -> MaskedDataset:
+def _mask(match: Candidate, levels: Sequence[Attributes]) -> MaskedDataset:
     names = match.view.names(match.study, _row_keys(match))
     return deidentify(
         dataset_from_attributes(*levels),
@@ -88,7 +117,7 @@ def _mask(match: Match, levels: Sequence[Attributes]) -> MaskedDataset:
     )
 
 
-def _identifies(match: Match) -> Identifying | None:
+def _identifies(match: Candidate) -> Identifying | None:
     """What identifies in the objects that the row's attributes are from; None where one of them does not say."""
     found = match.study.identifies
     if match.series is None or found is None:
@@ -96,21 +125,24 @@ def _identifies(match: Match) -> Identifying | None:
     return None if match.series.identifies is None else found | match.series.identifies
 
 
-def _levels(services: Services, match: Match, *, modalities: bool) -> list[Attributes]:
-    """The catalogued attributes of a row; of a study also the modalities of its series, where they are looked at."""
-    levels: list[Attributes] = [match.study.attributes]
-    levels += [match.series.attributes] if match.series else []
-    levels += [match.instance.attributes] if match.instance else []
-    if modalities and match.series is None:
-        found: set[object] = set()
-        for one in services.catalog.series_of(match.study.study_instance_uid):
-            value = one.attributes.get(_MODALITY, {}).get("Value")
-            found.update(value if isinstance(value, list) else [])
-        levels.append({_MODALITIES: {"vr": "CS", "Value": sorted(map(str, found))}})
+def _levels(one: Candidate) -> list[Attributes]:
+    """The catalogued attributes of a row."""
+    levels: list[Attributes] = [one.study.attributes]
+    levels += [one.series.attributes] if one.series else []
+    levels += [one.instance.attributes] if one.instance else []
     return levels
 
 
-def _row_keys(match: Match) -> dict[Identifier, bytes]:
+def _modalities(series: Sequence[SeriesRecord]) -> Attributes:
+    """The modalities of a study, which are those of its series."""
+    found: set[object] = set()
+    for one in series:
+        value = one.attributes.get(_MODALITY, {}).get("Value")
+        found.update(value if isinstance(value, list) else [])
+    return {f"{_MODALITIES_IN_STUDY:08X}": {"vr": "CS", "Value": sorted(map(str, found))}}
+
+
+def _row_keys(match: Candidate) -> dict[Identifier, bytes]:
     keys = dict(match.study.row_keys)
     keys.update(match.series.row_keys if match.series else {})
     keys.update(match.instance.row_keys if match.instance else {})

@@ -32,8 +32,8 @@ def contents(house: House) -> Contents:
         rows = {
             name: int(connection.execute(select(func.count()).select_from(table)).scalar_one())
             for name, table in metadata.tables.items()
-            # Addresses that nothing is stored under (the token of a search, say) are no part of a film.
-            if name not in {"sessions", "alembic_version"}
+            # What searches work out ahead, and browsers' sessions, are no part of a film.
+            if name not in {"sessions", "alembic_version", "worlds", "world_entries"}
         }
     files = frozenset(str(path) for path in house.settings.objects.rglob("*") if path.is_file())
     return Contents(rows=rows, files=files)

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import orjson
 from sqlalchemy import Engine
 
+from server.catalog.listing import Listings
 from server.catalog.tokens import Tokens
 from server.errors import SealBroken, UnreadableObject
 from server.model import Randomness
@@ -23,13 +24,17 @@ class RowSealer(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Access:
-    """`lengths` remembers how long a search list was at least, by list key: a hint that saves probes, nothing more."""
+    """`lengths` remembers how long a search list was at least, by list key: a hint that saves probes, nothing more.
+
+    `listings` are the worlds in memory.
+    """
 
     engine: Engine
     sealer: RowSealer
     tokens: Tokens
     randomness: Randomness
     lengths: dict[bytes, int] = field(default_factory=dict)
+    listings: Listings = field(default_factory=Listings)
 
     def new_row(self, table: str) -> bytes:
         """A random row identifier of 16 bytes."""

@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
 from sqlalchemy import Engine
 
-from server.catalog import identifiers, keys, labels, reads, register, screening_queue, search, sessions
+from server.catalog import (
+    changes,
+    identifiers,
+    keys,
+    labels,
+    reads,
+    register,
+    screening_queue,
+    search,
+    sessions,
+    worlds,
+)
 from server.catalog.access import Access, RowSealer
 from server.catalog.keys import KeyPurpose, WrappedKey
 from server.catalog.keywords import StudyQuery
+from server.catalog.listing import Listings
+from server.catalog.reads import Outline
+from server.catalog.records import OpenedStudy
 from server.catalog.register import Duplicate, NewInstance, Registered
 from server.catalog.tokens import Tokens
+from server.catalog.worlds import Filled, World
 from server.model import (
     Identifier,
     InstancePath,
@@ -77,6 +92,56 @@ class Catalog:
     def object_names(self) -> Iterator[str]:
         return reads.object_names(self._access)
 
+    # Prepared searches
+
+    @property
+    def listings(self) -> Listings:
+        return self._access.listings
+
+    def world(self, name: bytes, project: str | None) -> World:
+        """The world of this name, which ends with the project, if there is one."""
+        return World(token=worlds.world_token(self._access, name), owner=worlds.owner_token(self._access, project))
+
+    def entry_token(self, world: World, row: bytes) -> bytes:
+        return worlds.entry_token(self._access, world, row)
+
+    def filled(self, world: World) -> Filled | None:
+        return worlds.filled(self._access, world)
+
+    def begin_world(self, world: World) -> Filled:
+        """Begin a world at this moment, with nothing done."""
+        number = changes.count(self._access)
+        return worlds.begin(self._access, world, Filled(done=0, total=self.count_studies(), changes=number))
+
+    def advance_world(
+        self, world: World, before: Filled, after: Filled, entries: Mapping[bytes, bytes]
+    ) -> Filled | None:
+        return worlds.advance(self._access, world, before, after, entries)
+
+    def world_entries(self, world: World, tokens: Sequence[bytes] | None = None) -> Iterator[tuple[bytes, bytes]]:
+        """The sealed entries under these tokens, or all, with their tokens."""
+        if tokens is None:
+            return worlds.read_all(self._access, world)
+        return iter(worlds.read_some(self._access, world, tokens).items())
+
+    def drop_world(self, world: World) -> None:
+        worlds.drop(self._access, world)
+
+    def count_changes(self) -> int:
+        return changes.count(self._access)
+
+    def changed(self, start: int, stop: int) -> list[bytes]:
+        return changes.between(self._access, start, stop)
+
+    def stored(self, start: int, stop: int) -> list[bytes]:
+        return changes.stored(self._access, start, stop)
+
+    def studies_at(self, rows: Sequence[bytes]) -> dict[bytes, OpenedStudy]:
+        return reads.studies_at(self._access, rows)
+
+    def outlines(self, studies: Sequence[StudyRecord]) -> dict[str, Outline]:
+        return reads.outlines(self._access, studies)
+
     # Identifiers
 
     def row_keys(self, wanted: Mapping[Identifier, str], *, study_uid: str) -> dict[Identifier, bytes]:
@@ -103,7 +168,10 @@ class Catalog:
         return keys.get_or_make(self._access, KeyPurpose.PROJECT, project, make)
 
     def end_project(self, project: str) -> bool:
-        return keys.delete_key(self._access, KeyPurpose.PROJECT, project)
+        """Forget a project's key, and with it everything that was sealed or computed under it."""
+        ended = keys.delete_key(self._access, KeyPurpose.PROJECT, project)
+        worlds.drop_owned(self._access, worlds.owner_token(self._access, project))
+        return ended
 
     def all_wrapped(self) -> Iterator[WrappedKey]:
         return keys.all_wrapped(self._access)

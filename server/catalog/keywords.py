@@ -15,6 +15,7 @@ from typing import Any
 
 from server.catalog.tokens import Keyword, KeywordKind
 from server.model import PatientIdentity, StudyRecord
+from server.model.patterns import glob
 
 PREFIX_LENGTH = 8
 # One list of all, two of the patient, one accession number, whole name and three groups, their prefixes, three of the
@@ -54,28 +55,6 @@ class StudyQuery:
 def fold(text: str) -> str:
     """A name without case, compatibility forms and insignificant trailing delimiters (PS3.5 section 6.2)."""
     return "=".join(_strip(group) for group in _casefold(text).split("=")).rstrip("=")
-
-
-def glob(pattern: str, text: str) -> bool:
-    """Whether `text` matches a pattern of `*` (any characters) and `?` (any one); everything else is literal.
-
-    Takes time in the product of both lengths at most, whatever the pattern.
-    """
-    at_pattern = at_text = 0
-    star, resume = -1, 0
-    while at_text < len(text):
-        if at_pattern < len(pattern) and pattern[at_pattern] == "*":
-            star, resume = at_pattern, at_text
-            at_pattern += 1
-        elif at_pattern < len(pattern) and pattern[at_pattern] in ("?", text[at_text]):
-            at_pattern += 1
-            at_text += 1
-        elif star >= 0:
-            resume += 1
-            at_pattern, at_text = star + 1, resume
-        else:
-            return False
-    return pattern[at_pattern:].strip("*") == ""
 
 
 def study_keywords(patient: PatientIdentity, attributes: Mapping[str, Mapping[str, Any]]) -> tuple[Keyword, ...]:

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from sqlalchemy import update
 
+from server.catalog import changes
 from server.catalog.access import Access
 from server.catalog.database import writing
 from server.catalog.reads import study_in
@@ -30,4 +31,5 @@ def set_labels(
         row = bytes.fromhex(changed.row)
         sealed = access.seal("studies", row, study_value(changed, found.sequence), least=STUDY_BYTES)
         connection.execute(update(studies).where(studies.c.row == row).values(sealed=sealed))
+        changes.note(access, connection, row)
     return changed

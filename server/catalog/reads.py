@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, select
+from sqlalchemy import Connection, Row, Select, func, select
 
 from server.catalog.access import Access
 from server.catalog.database import reading
@@ -28,6 +30,7 @@ from server.model import InstancePath, InstanceRecord, SeriesRecord, StudyRecord
 
 _SERIES_NUMBER = "00200011"
 _INSTANCE_NUMBER = "00200013"
+CHUNK = 400
 
 
 def find_study(access: Access, uid: str) -> StudyRecord | None:
@@ -63,6 +66,45 @@ def series_of(access: Access, study_uid: str) -> list[SeriesRecord]:
             return []
         rows = connection.execute(_series_query(study.record)).all()
     return sorted((_open(access, row, study.record) for row in rows), key=_series_order)
+
+
+def studies_at(access: Access, rows: Sequence[bytes]) -> dict[bytes, OpenedStudy]:
+    """The studies in these rows, as far as they are there. Raises `SealBroken`."""
+    found: dict[bytes, OpenedStudy] = {}
+    with reading(access.engine) as connection:
+        for begin in range(0, len(rows), CHUNK):
+            query = select_studies().where(studies.c.row.in_(rows[begin : begin + CHUNK]))
+            for row in connection.execute(query):
+                found[bytes(row.row)] = open_study(access, row.row, row.uid_token, row.sealed)
+    return found
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outline:
+    """What lies in a study: its series, in no order, and how many instances each of those has that have any."""
+
+    series: tuple[SeriesRecord, ...]
+    instances: tuple[int, ...]
+
+
+def outlines(access: Access, found: Sequence[StudyRecord]) -> dict[str, Outline]:
+    """The outline of each study, by its row; no instance is opened. Raises `SealBroken`."""
+    by_row = {bytes.fromhex(study.row): study for study in found}
+    rows = list(by_row)
+    parts: dict[bytes, list[SeriesRecord]] = defaultdict(list)
+    counts: dict[bytes, list[int]] = defaultdict(list)
+    number = func.count()
+    with reading(access.engine) as connection:
+        for begin in range(0, len(rows), CHUNK):
+            chunk = rows[begin : begin + CHUNK]
+            query = select(series.c.study, series.c.row, series.c.uid_token, series.c.sealed)
+            for row in connection.execute(query.where(series.c.study.in_(chunk))):
+                study = by_row[bytes(row.study)]
+                parts[bytes(row.study)].append(open_series(access, row.row, row.uid_token, row.sealed, study))
+            counted = select(instances.c.study, number).where(instances.c.study.in_(chunk))
+            for lies_in, many in connection.execute(counted.group_by(instances.c.study, instances.c.series)):
+                counts[bytes(lies_in)].append(many)
+    return {study.row: Outline(series=tuple(parts[row]), instances=tuple(counts[row])) for row, study in by_row.items()}
 
 
 def instances_of(access: Access, study_uid: str, series_uid: str | None = None) -> list[InstanceRecord]:

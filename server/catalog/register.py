@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from sqlalchemy import Connection
 
+from server.catalog import changes
 from server.catalog.access import Access
 from server.catalog.database import writing
 from server.catalog.keywords import study_keywords
@@ -99,6 +100,7 @@ def register(access: Access, new: NewInstance) -> Registered | Duplicate:
         if parent is None:
             parent = _new_series(access, connection, new, study)
         instance = _new_instance(access, connection, new, parent)
+        places |= changes.note(access, connection, bytes.fromhex(study.row))
     remember(access, {key: place + 1 for key, place in places.items()})
     return Registered(instance=instance, new_study=found is None)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from sqlalchemy import (
+    BigInteger,
     Column,
     Float,
     ForeignKey,
@@ -120,6 +121,25 @@ sessions = Table(
     metadata,
     _random_key("token"),
     Column("expires", Float, nullable=False, index=True),
+    _blob("sealed"),
+    sqlite_with_rowid=False,
+)
+
+worlds = Table(
+    "worlds",
+    metadata,
+    _random_key("token"),
+    _token("owner"),
+    Column("used", BigInteger, nullable=False),
+    _blob("sealed"),
+    sqlite_with_rowid=False,
+)
+
+world_entries = Table(
+    "world_entries",
+    metadata,
+    _random_key("world"),
+    _random_key("entry"),
     _blob("sealed"),
     sqlite_with_rowid=False,
 )

@@ -25,6 +25,7 @@ class KeywordKind(StrEnum):
     DAY = "day"
     MONTH = "month"
     YEAR = "year"
+    CHANGED = "changed"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,17 +9,18 @@ import tempfile
 import time
 from pathlib import Path
 
-FIGURES = 15
+FIGURES = 31
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent)]
 
 
 def main() -> None:
     import cv2
-    from bench_figures import of_a_film, of_a_search, of_a_series, of_parts, of_stores
+    from bench_figures import of_a_film, of_a_series, of_parts, of_stores
     from bench_houses import fill_films, fill_studies, moved
     from bench_measure import Row, table
     from bench_memory import peaks
+    from bench_search import of_a_search
     from tqdm import tqdm
 
     # As in a worker of the server: requests run side by side, not threads inside one.

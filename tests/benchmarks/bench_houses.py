@@ -6,6 +6,7 @@ Both are filled where writing costs nothing, if the system has such a place, and
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -33,7 +34,8 @@ LARGE = PixelFormat(
 )
 CT = PixelFormat(rows=512, columns=512)
 SERIES = 300
-STUDIES = 10_000
+# 100 000 take a quarter of an hour to be catalogued.
+STUDIES = int(os.environ.get("SAFELIGHT_BENCH_STUDIES", "10000"))
 
 
 @contextmanager

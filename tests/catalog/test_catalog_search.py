@@ -13,11 +13,12 @@ from sqlalchemy import Engine, delete, event, update
 
 from server.catalog import Catalog, StudyQuery, search
 from server.catalog.database import writing
-from server.catalog.keywords import ENTRIES_PER_STUDY, choices, fold, glob, matches, study_keywords
+from server.catalog.keywords import ENTRIES_PER_STUDY, choices, fold, matches, study_keywords
 from server.catalog.schema import postings
 from server.catalog.tokens import Keyword, KeywordKind, Tokens, posting
 from server.errors import SealBroken, TooLarge
 from server.model import PatientIdentity, StudyLabels, StudyRecord
+from server.model.patterns import glob
 
 PEOPLE = (
     ("MUSTER^MAXIMA", "P1", "A1", "20240131"),

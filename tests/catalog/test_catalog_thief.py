@@ -19,7 +19,17 @@ from sqlalchemy import Engine, func, select
 
 from server.catalog import Catalog, StudyQuery
 from server.catalog.database import reading
-from server.catalog.schema import identifiers, instances, metadata, postings, series, studies, wrapped_keys
+from server.catalog.schema import (
+    identifiers,
+    instances,
+    metadata,
+    postings,
+    series,
+    studies,
+    world_entries,
+    worlds,
+    wrapped_keys,
+)
 from server.catalog.tokens import TOKEN_BYTES, mask_row
 from server.model import Identifier, IdentifierKind, PatientIdentity, ScreeningState
 
@@ -102,7 +112,7 @@ def table_sizes(engine: Engine) -> tuple[int, ...]:
     with reading(engine) as connection:
         return tuple(
             connection.execute(select(func.count()).select_from(table)).scalar_one()
-            for table in (studies, series, instances, postings, identifiers, wrapped_keys)
+            for table in (studies, series, instances, postings, identifiers, wrapped_keys, worlds, world_entries)
         )
 
 
@@ -193,6 +203,37 @@ def test_no_value_stands_twice_in_the_database(engine: Engine, catalog: Catalog)
     expected = len(tokens) / 256
     # Chi-square with 255 degrees of freedom exceeds 400 once in a hundred million times.
     assert sum((count - expected) ** 2 / expected for count in Counter(tokens).values()) < 400
+
+
+def test_prepared_rows_tell_how_many_they_are_and_no_more(engine: Engine, catalog: Catalog) -> None:
+    """Neither value nor order joins an entry to a study, or to the entry of the same study in another world."""
+    _, stored = population()
+    for number, person in enumerate(stored[:40]):
+        store(catalog, number, person)
+    rows = catalog.stored(0, 40)
+    prepared = [catalog.world(name, "project") for name in (b"one", b"other")]
+    for world in prepared:
+        begun = catalog.begin_world(world)
+        entries = {catalog.entry_token(world, row): os.urandom(2048) for row in rows}
+        catalog.advance_world(world, begun, replace(begun, done=40), entries)
+    tables = dump(engine)
+    values = Counter(piece for found in tables.values() for row in found for piece in pieces(row))
+    known = {found.row for table in ("studies", "series", "instances") for found in tables[table]}
+    known |= {world.token for world in prepared} | {world.owner for world in prepared}
+    assert {value for value, count in values.items() if count > 1} <= known
+    assert not set(rows) & {piece for found in tables["world_entries"] for piece in pieces(found)}
+    orders = []
+    for world in prepared:
+        mine = sorted(found.entry for found in tables["world_entries"] if found.world == world.token)
+        by_entry = {catalog.entry_token(world, row): number for number, row in enumerate(rows)}
+        orders.append([by_entry[entry] for entry in mine])
+    # Of random orders, half of all 780 pairs stand in one way round in both, give or take 44.
+    for one, other in ((orders[0], orders[1]), (orders[0], [*range(40)]), (orders[1], [*range(40)])):
+        alike = sum(
+            (one.index(a) < one.index(b)) == (other.index(a) < other.index(b)) for a in range(40) for b in range(a)
+        )
+        assert 200 < alike < 580
+    assert len({len(found.sealed) for found in tables["worlds"]}) == 1
 
 
 CANARIES = (

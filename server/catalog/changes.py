@@ -1,0 +1,48 @@
+"""Which studies have changed since: a search list to which every change of a study adds its row once more.
+
+Its entries look like those of every other list, so it tells how many changes there were and of which study none was.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection
+
+from server.catalog.access import Access
+from server.catalog.database import insert_many, reading
+from server.catalog.postings import lengths, remember, rows_of
+from server.catalog.schema import postings
+from server.catalog.tokens import Keyword, KeywordKind, mask_row, posting
+
+_CHANGES = Keyword(kind=KeywordKind.CHANGED)
+
+
+def note(access: Access, connection: Connection, row: bytes) -> dict[bytes, int]:
+    """Say, in the transaction that changes a study, that it has changed. Returns the place on the list, by its key."""
+    places = lengths(access, connection, [_CHANGES])
+    for list_key, place in places.items():
+        token, mask = posting(list_key, place)
+        insert_many(connection, postings, [{"token": token, "masked_row": mask_row(row, mask)}])
+    return places
+
+
+def count(access: Access) -> int:
+    """How many changes there were."""
+    with reading(access.engine) as connection:
+        found = lengths(access, connection, [_CHANGES])
+    remember(access, found)
+    return next(iter(found.values()))
+
+
+def between(access: Access, start: int, stop: int) -> list[bytes]:
+    """The rows of the studies that changes `start` to `stop` were made to, in order. Raises `SealBroken`."""
+    return _rows(access, _CHANGES, start, stop)
+
+
+def stored(access: Access, start: int, stop: int) -> list[bytes]:
+    """The rows of the studies `start` to `stop` in the order of storing. Raises `SealBroken`."""
+    return _rows(access, Keyword(kind=KeywordKind.ALL), start, stop)
+
+
+def _rows(access: Access, keyword: Keyword, start: int, stop: int) -> list[bytes]:
+    with reading(access.engine) as connection:
+        return list(rows_of(connection, access.tokens.list_key(keyword), start, stop))
