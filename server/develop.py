@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, cached_property
 
 from server.admit import View
 from server.errors import NotFound, SealBroken, UnsupportedPixels
@@ -29,10 +31,12 @@ from server.model.kinds import is_video
 from server.pixels.colour import in_photometric, sent_photometric
 from server.pixels.decode import decode, decoded_photometric
 from server.pixels.description import PixelDescription, PixelKeyword, describe
+from server.pixels.display import Table, display_attributes
 from server.pixels.frame import Frame, blank
 from server.pixels.frames import FrameLayout
+from server.pixels.palette import as_colors, colored
 from server.pixels.redact import MaskedFrame, hides_all, redact
-from server.screening.regions import decode_regions
+from server.screening.regions import RegionSet, decode_regions
 from server.services import Services
 
 # What a sealed original consists of, in this order: manifest, everything before the pixel data element's value, one
@@ -42,6 +46,7 @@ REGIONS = "regions"
 _MANIFEST, _HEAD, _FIRST_FRAME = 0, 1, 2
 _PHOTOMETRIC, _SOP_INSTANCE_UID = 0x00280004, 0x00080018
 _IMAGE = 0x0028
+_INDEXED = "PALETTE COLOR"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,21 +62,26 @@ class Original:
     regions: tuple[Region, ...]
     study_key: bytes
 
+    @cached_property
+    def palette(self) -> Table | None:
+        """The stored table of colours. Raises `UnsupportedPixels` for one that cannot be read."""
+        return display_attributes(to_pydicom(_image_elements(self.elements))).palette
+
 
 @dataclass(frozen=True, kw_only=True)
 class Described:
     """What one original says of itself: everything but its samples and what was found in them.
 
-    `form` is that of its frames once they are decoded, None where they are sent as the header describes them;
-    `bits_allocated` is None without pixel data.
+    `description` is None without pixel data, `decoded` what the frames' photometric interpretation is once they are
+    decoded, None where they are sent as the header describes them.
     """
 
     record: InstanceRecord
     elements: Elements
     row_keys: Mapping[Identifier, bytes]
     pixel_keyword: PixelKeyword
-    bits_allocated: int | None
-    form: PixelForm | None
+    description: PixelDescription | None
+    decoded: str | None
 
 
 def manifest(row_keys: Mapping[Identifier, bytes], layout: FrameLayout | None, pixel_keyword: str | None) -> bytes:
@@ -97,8 +107,9 @@ def unseal(services: Services, record: InstanceRecord, study_key_of: Callable[[s
     layout = FrameLayout.from_json(facts["layout"]) if facts["layout"] else None
     description = None
     if layout is not None and not is_video(record.transfer_syntax_uid):
-        image = {tag: one for tag, one in elements.items() if tag >> 16 == _IMAGE or tag == SPECIFIC_CHARACTER_SET}
-        description = describe(to_pydicom(image), record.transfer_syntax_uid, keyword=facts["pixel_keyword"])
+        description = describe(
+            to_pydicom(_image_elements(elements)), record.transfer_syntax_uid, keyword=facts["pixel_keyword"]
+        )
     row_keys = {
         Identifier(kind=IdentifierKind(kind), value=value): bytes.fromhex(row) for kind, value, row in facts["row_keys"]
     }
@@ -123,24 +134,17 @@ def unseal_each(services: Services, records: Iterable[InstanceRecord]) -> Iterat
 def described(services: Services, original: Original) -> Described:
     """Look at the first frame too, since a codestream says itself what it decodes to. Raises as `decoded_frame`."""
     description, layout = original.description, original.layout
-    form = None
+    decoded = None
     if description is not None and layout is not None and description.data_kind == "integer":
         segment = services.objects.open_segment(original.study_key, original.record.content, _FIRST_FRAME)
-        form = PixelForm(
-            photometric_interpretation=decoded_photometric(segment, description),
-            samples_per_pixel=description.samples_per_pixel,
-            bits_allocated=description.bits_allocated,
-            bits_stored=description.bits_stored,
-            high_bit=description.high_bit,
-            signed=description.signed,
-        )
+        decoded = decoded_photometric(segment, description)
     return Described(
         record=original.record,
         elements=original.elements,
         row_keys=original.row_keys,
         pixel_keyword=original.pixel_keyword,
-        bits_allocated=description.bits_allocated if description is not None else None,
-        form=form,
+        description=description,
+        decoded=decoded,
     )
 
 
@@ -152,11 +156,19 @@ def masked_dataset(original: Original, view: View, shared: Shared | None = None)
 def sent_dataset(one: Described, level: MaskingLevel, names: Names, shared: Shared) -> MaskedDataset:
     """As `masked_dataset`, with the pixel description of what is sent: decoding can change the form of the frames."""
     masked = _masked(one, level, names, shared)
-    if one.form is None or _PHOTOMETRIC not in masked.elements:
+    if one.description is None or one.decoded is None or _PHOTOMETRIC not in masked.elements:
         return masked
-    told = one.form.photometric_interpretation
-    told = _sent_photometric(one.record, level, told, one.form.bits_allocated)
-    return with_pixel_form(masked, replace(one.form, photometric_interpretation=told))
+    description, told = as_colors(one.description, one.decoded, level)
+    told = _sent_photometric(one.record, level, told, description.bits_allocated)
+    form = PixelForm(
+        photometric_interpretation=told,
+        samples_per_pixel=description.samples_per_pixel,
+        bits_allocated=description.bits_allocated,
+        bits_stored=description.bits_stored,
+        high_bit=description.high_bit,
+        signed=description.signed,
+    )
+    return with_pixel_form(masked, form)
 
 
 def _sent_photometric(record: InstanceRecord, level: MaskingLevel, decoded: str, bits_allocated: int) -> str:
@@ -166,7 +178,15 @@ def _sent_photometric(record: InstanceRecord, level: MaskingLevel, decoded: str,
 
 def _masked(one: Original | Described, level: MaskingLevel, names: Names, shared: Shared | None) -> MaskedDataset:
     screened = one.record.screening is ScreeningState.SCREENED
-    return deidentify(one.elements, level, names, pixels_masked=screened, shared=shared)
+    faces = screened and one.record.faces_sought
+    return deidentify(one.elements, level, names, pixels_masked=screened, faces_masked=faces, shared=shared)
+
+
+def sent_bits(one: Described, level: MaskingLevel) -> int:
+    """How many bits a sample that is sent at this level is allocated; 0 for an object without samples."""
+    if one.description is None:
+        return 0
+    return as_colors(one.description, one.description.photometric_interpretation, level)[0].bits_allocated
 
 
 def decoded_frame(services: Services, original: Original, number: int) -> Frame:
@@ -186,14 +206,22 @@ def masked_frame(services: Services, original: Original, level: MaskingLevel, nu
     screened = original.record.screening is ScreeningState.SCREENED
     if hides_all(level, screened=screened):
         segment, description, _ = _segment(services, original, number)
-        frame = blank(description, decoded_photometric(segment, description))
+        frame = blank(*as_colors(description, decoded_photometric(segment, description), level))
     else:
         frame = decoded_frame(services, original, number)
+        indexed = frame.photometric_interpretation == _INDEXED
+        frame = colored(frame, level, original.palette if indexed else None)
     wanted = _sent_photometric(
         original.record, level, frame.photometric_interpretation, frame.description.bits_allocated
     )
     frame = in_photometric(frame, wanted)
-    return redact(frame, original.regions, level, screened=screened, frame_number=number)
+    # The same for every request for this frame, unlike for any other frame: what it rounds is told once.
+    key = hmac.digest(original.study_key, f"coarse {original.record.row} {number}".encode(), hashlib.sha256)
+    return redact(frame, original.regions, level, screened=screened, frame_number=number, key=key)
+
+
+def _image_elements(elements: Elements) -> Elements:
+    return {tag: one for tag, one in elements.items() if tag >> 16 == _IMAGE or tag == SPECIFIC_CHARACTER_SET}
 
 
 def _segment(services: Services, original: Original, number: int) -> tuple[bytes, PixelDescription, int]:
@@ -208,10 +236,19 @@ def _segment(services: Services, original: Original, number: int) -> tuple[bytes
 
 
 def _regions(services: Services, study_key: bytes, record: InstanceRecord) -> tuple[Region, ...]:
-    """The current region set of an instance; none before it is screened."""
+    """The current regions of an instance; none before it is screened."""
+    found = region_set(services, study_key, record)
+    return () if found is None else found.regions
+
+
+def region_set(services: Services, study_key: bytes, record: InstanceRecord) -> RegionSet | None:
+    """The current region set of an instance; None before it is screened. Raises `SealBroken`."""
     if record.regions is None:
-        return ()
-    return decode_regions(services.objects.open_segment(study_key, record.regions, 0)).regions
+        return None
+    return decode_regions(services.objects.open_segment(study_key, record.regions, 0))
+
+
+_THUMBNAIL = {RegionKind.BODY: RegionStyle.KEEP, RegionKind.BACKGROUND: RegionStyle.FLATTEN}
 
 
 def thumbnail_level(level: MaskingLevel) -> MaskingLevel:
@@ -220,7 +257,7 @@ def thumbnail_level(level: MaskingLevel) -> MaskingLevel:
     PS3.18 section 10.4.1.1.5: a thumbnail shall not contain any Patient Identifying Information.
     """
     regions = {
-        kind: RegionStyle.MOSAIC if style is RegionStyle.KEEP and kind is not RegionKind.BODY else style
+        kind: _THUMBNAIL.get(kind, RegionStyle.MOSAIC) if style is RegionStyle.KEEP else style
         for kind, style in level.regions.items()
     }
     unscreened = RegionStyle.MOSAIC if level.unscreened is RegionStyle.KEEP else level.unscreened

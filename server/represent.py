@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from server.admit import leaves
-from server.develop import Described, Original, described, masked_dataset, masked_frame, sent_dataset, unseal
+from server.develop import Described, Original, described, masked_dataset, masked_frame, sent_bits, sent_dataset, unseal
 from server.errors import NotFound
 from server.metadata.deidentify import Shared
-from server.metadata.json_model import Writer, bulk_value, to_json
+from server.metadata.json_model import Bulk, Writer, bulk_value, to_json
 from server.metadata.masked import MaskedDataset, without_binary
 from server.metadata.write import EncapsulatedPixels, NativePixels, PixelElement, write
+from server.metadata.xml_model import to_xml
 from server.model import Action, InstanceRecord
-from server.negotiate import EXPLICIT_LITTLE_ENDIAN
+from server.negotiate import EXPLICIT_LITTLE_ENDIAN, NATIVE_SYNTAXES
 from server.pixels.encode import encode_native, encode_transfer_syntax
 from server.pixels.redact import MaskedFrame
 from server.prepare import Series
@@ -22,26 +23,40 @@ _PIXEL_TAGS = {"PixelData": "7FE00010", "FloatPixelData": "7FE00008", "DoubleFlo
 _FLOAT_VRS = {"FloatPixelData": "OF", "DoubleFloatPixelData": "OD"}
 
 
+def native_model(transaction: Transaction, series: Series) -> Iterator[tuple[str, bytes]]:
+    """The same attributes in the Native DICOM Model: where each instance's metadata lies, and one XML document."""
+    names = transaction.view.names(series.study, series.row_keys)
+    shared = Shared(elements={})
+    for one in series.instances:
+        masked = sent_dataset(one, transaction.view.level, names, shared)
+        address = transaction.url(one.record, names)
+        yield f"{address}/metadata", to_xml(*_told(transaction, one, masked, f"{address}/bulkdata"))
+
+
 def json_model(transaction: Transaction, series: Series) -> Iterator[bytes]:
     """The attributes of one instance after the other in the DICOM JSON model; bulk data by URI where it is given."""
     names = transaction.view.names(series.study, series.row_keys)
     shared, writer = Shared(elements={}), Writer()
     for one in series.instances:
         masked = sent_dataset(one, transaction.view.level, names, shared)
-        yield _written(transaction, one, masked, f"{transaction.url(one.record, names)}/bulkdata", writer)
+        yield writer.write(*_told(transaction, one, masked, f"{transaction.url(one.record, names)}/bulkdata"))
 
 
-def _written(transaction: Transaction, one: Described, masked: MaskedDataset, base: str, writer: Writer) -> bytes:
+def _told(
+    transaction: Transaction, one: Described, masked: MaskedDataset, base: str
+) -> tuple[MaskedDataset, Bulk, dict[str, dict[str, object]]]:
+    """What metadata tells of one instance, where its bulk data lies, and the pixel data as an address."""
     whole = leaves(transaction.view.level, one.record)
     offered = whole and Action.RETRIEVE_BULKDATA in transaction.view.level.transactions
     masked = masked if whole else without_binary(masked)
-    pixels: dict[str, object] = {}
-    if one.bits_allocated is not None and offered:
+    pixels: dict[str, dict[str, object]] = {}
+    if one.description is not None and offered:
         # As the instance has them in Explicit VR Little Endian (PS3.5 section A.2).
-        vr = _FLOAT_VRS.get(one.pixel_keyword, "OB" if one.bits_allocated <= 8 else "OW")
+        bits = sent_bits(one, transaction.view.level)
+        vr = _FLOAT_VRS.get(one.pixel_keyword, "OB" if bits <= 8 else "OW")
         tag = _PIXEL_TAGS[one.pixel_keyword]
         pixels[tag] = {"vr": vr, "BulkDataURI": f"{base}/{tag}"}
-    return writer.write(masked, lambda at, _element: f"{base}/{at}" if offered else None, pixels)
+    return masked, lambda at, _element: f"{base}/{at}" if offered else None, pixels
 
 
 def part10(transaction: Transaction, one: InstanceRecord, transfer_syntax: str) -> bytes:
@@ -66,7 +81,12 @@ def bulk_paths(transaction: Transaction, original: Original) -> list[str]:
         return path
 
     to_json(_masked(transaction, original), note)
-    return [*found, _PIXEL_TAGS[original.pixel_keyword]] if original.description is not None else found
+    return [*found, *pixel_paths(original)]
+
+
+def pixel_paths(original: Original) -> list[str]:
+    """The path of the pixel data at the top of an instance; none for one without."""
+    return [_PIXEL_TAGS[original.pixel_keyword]] if original.description is not None else []
 
 
 def bulk(transaction: Transaction, original: Original, path: str) -> bytes:
@@ -90,7 +110,7 @@ def _pixels(transaction: Transaction, original: Original, transfer_syntax: str) 
         return None
     numbers = range(1, description.number_of_frames + 1)
     masked = (masked_frame(transaction.services, original, transaction.view.level, number) for number in numbers)
-    if transfer_syntax != EXPLICIT_LITTLE_ENDIAN:
+    if transfer_syntax not in NATIVE_SYNTAXES:
         return EncapsulatedPixels(frames=[_encoded(one, transfer_syntax) for one in masked])
     # One-bit frames follow each other without gaps, so they are packed together.
     value = encode_native(list(masked)) if description.bits_allocated == 1 else b"".join(map(encode_native, masked))

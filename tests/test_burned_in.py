@@ -38,8 +38,8 @@ ROUTES = ("rendered", "frames", "instance")
 # masked; under a mask that happens by chance alone.
 _EXPOSED = 0.01
 # The rule that the published films come with: no more than 5 of 100 samples of a box's glyphs keep a value within a
-# quarter of the box's contrast of their old one. A mosaic made of what surrounds a text is often as dark as the text,
-# so this counts hidden texts as seen; it is printed beside the other.
+# quarter of the box's contrast of their old one. A mosaic as bright as what surrounds a text is often as bright as the
+# text, so this counts more than what can be seen.
 _KEPT, _NEAR = 0.05, 0.25
 
 
@@ -152,7 +152,8 @@ def assert_wholly_masked(house: House) -> None:
     body = house.get(f"{path}/frames/1", "researcher", "application/octet-stream").data
     assert np.array_equal(np.frombuffer(body, frame.dtype), decoded(ds)[0].ravel())
     picture = Image.open(io.BytesIO(house.get(f"{path}/rendered", "researcher", "image/png").data))
-    assert len(np.unique(np.asarray(picture).reshape(picture.size[0] * picture.size[1], -1), axis=0)) <= 3
+    # Two more for the notice in the corner.
+    assert len(np.unique(np.asarray(picture).reshape(picture.size[0] * picture.size[1], -1), axis=0)) <= 5
 
 
 def report(counted: Mapping[str, int], total: int, what: str) -> None:
@@ -248,7 +249,7 @@ def identifying_boxes_of_published_films(tmp_path: Path) -> None:
         report(counted[name], total, f"published films, {name}")
     assert total == 50
     assert counted["nothing comes back"] == dict.fromkeys(ROUTES, 50)
-    assert min(counted["no value is near"].values()) >= 48
+    assert counted["no value is near"] == dict.fromkeys(ROUTES, 50)
 
 
 if _TRUTH:

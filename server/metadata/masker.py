@@ -35,10 +35,12 @@ from server.metadata.elements import (
 from server.metadata.exceptions import ORIGINAL_EXCEPTIONS
 from server.metadata.identifiers import KINDS, identifier_in, issuer_in, valid_uid, well_known
 from server.metadata.marks import FRAME_TYPE, derived
+from server.metadata.place import Place
 from server.metadata.private import safe_private
 from server.metadata.pseudonyms import Names
 from server.metadata.required import NEEDS_VALUE, chosen, need
-from server.metadata.statistics import COMPRESSION_RATIO, STATISTICS, rough
+from server.metadata.statistics import COMPRESSION_RATIO, STATISTICS, as_masked
+from server.metadata.tables import LOOKUP_TABLES, is_curve
 from server.metadata.values import allowed_count, count, dummy, fits, kept, shifted, whole
 from server.model import ElementAction, IdentifierKind, MaskingLevel
 
@@ -50,7 +52,6 @@ _NOTHING: Mapping[int, ElementAction] = {}
 
 TextCleaner = Callable[[str, str], str | None]
 """What may be said of one value of a text, given with its VR; None when nothing."""
-
 
 Memory = dict[tuple[tuple[str, ...], str], dict[int, tuple[Element, Element | None]]]
 """By character sets and issuer in force, what became of an element; it goes by the object, which it therefore holds."""
@@ -87,7 +88,7 @@ class Masker:
     ) -> Mapping[int, Element]:
         """The elements of a data set (`parent` 0) or of an item of the sequence `parent`; `instead` wins over rules."""
         sets = character_sets(elements, inherited)
-        place = _Place(sets, issuer_in(elements, sets, issuer), parent)
+        place = Place(sets, issuer_in(elements, sets, issuer), parent)
         known = self.memory.setdefault((sets, place.issuer), {}) if self.memory is not None and parent == 0 else None
         out: dict[int, Element] = {}
         for tag, element in elements.items():
@@ -112,7 +113,7 @@ class Masker:
             del out[content.CONTENT]
         return out
 
-    def _done(self, elements: Elements, element: Element, action: ElementAction, place: _Place) -> Element | None:
+    def _done(self, elements: Elements, element: Element, action: ElementAction, place: Place) -> Element | None:
         """What becomes of one element of `elements` by its action."""
         if action is ElementAction.REMOVE or not self._possible(element):
             return None
@@ -126,7 +127,7 @@ class Masker:
         """`out` with the attributes that every object must have, as far as the level empties or replaces them."""
         hiding = {ElementAction.ZERO, ElementAction.DUMMY}
         missing = (Element(tag, vr, b"") for tag, vr in REQUIRED.items() if tag not in out)
-        top = _Place(DEFAULT, "", 0)
+        top = Place(DEFAULT, "", 0)
         added = (self._apply(one, action, top) for one in missing if (action := self._action(one.tag, 0)) in hiding)
         return {**out, **{one.tag: one for one in added if one is not None}}
 
@@ -177,7 +178,7 @@ class Masker:
         profile = self.level.elements.profile
         return None if profile is None else safe_private(elements, element, sets, profile.safe_private)
 
-    def _apply(self, element: Element, action: ElementAction, place: _Place) -> Element | None:
+    def _apply(self, element: Element, action: ElementAction, place: Place) -> Element | None:
         tag, vr, _, items, _ = element
         if action is ElementAction.ZERO:
             return Element(tag, vr, b"", None if items is None else ())
@@ -193,7 +194,7 @@ class Masker:
             return self._sequence(tag, items, place)
         return element if self.faithful else self._kept(element, place.sets)
 
-    def _cleaned(self, element: Element, items: tuple[Elements, ...] | None, place: _Place) -> Element | None:
+    def _cleaned(self, element: Element, items: tuple[Elements, ...] | None, place: Place) -> Element | None:
         if items is not None:
             return self._sequence(element.tag, items, place)
         if element.vr in ("DA", "DT", "TM"):
@@ -204,7 +205,7 @@ class Masker:
         values = [value for value in said if value and fits(element.vr, value)]
         return string_element(element.tag, element.vr, *values) if values else None
 
-    def _otherwise(self, element: Element, place: _Place) -> Element | None:
+    def _otherwise(self, element: Element, place: Place) -> Element | None:
         """What the Basic Profile does with an element of which an option would have kept what is clean."""
         profile = self.level.elements.profile
         tag = element.tag & 0xFF00FFFF if element.tag >> 24 in (0x50, 0x60) else element.tag
@@ -212,9 +213,13 @@ class Masker:
         action = chosen(choices, need(self.sop_class, place.parent, tag)) if choices else ElementAction.REMOVE
         return None if action in (ElementAction.REMOVE, ElementAction.KEEP) else self._apply(element, action, place)
 
-    def _sequence(self, tag: int, items: tuple[Elements, ...], place: _Place) -> Element | None:
+    def _sequence(self, tag: int, items: tuple[Elements, ...], place: Place) -> Element | None:
         if self.level.elements.profile is not None and tag in content.SEQUENCES:
             return sequence_element(tag, self._content(tag, items, place))
+        if self.level.alters_samples and tag in LOOKUP_TABLES:
+            items = tuple(item for item in items if is_curve(item))
+            if not items:
+                return None
         if tag == graphics.ANNOTATIONS and graphics.cleans(self.level):
             ruled = partial(self.masked, issuer=place.issuer)
             return graphics.cleaned(items, place.sets, ruled) or dummy_sequence(tag)
@@ -225,12 +230,14 @@ class Masker:
 
     def _lost(self, tag: int, item: Elements, out: Elements) -> bool:
         """Whether nothing of an item is left: a code in no known vocabulary, a step of which nothing is said."""
-        if tag == content.STEPS and content.STEP in item and (content.STEP not in out or out[content.STEP].empty):
-            return not self.faithful
+        empty = content.STEP not in out or out[content.STEP].empty
         cleaned = self.level.elements.by_tag.get(CODE_VALUE) is ElementAction.CLEAN
-        return not self.faithful and is_code(item) and CODE_VALUE not in out and cleaned
+        lost = (is_code(item) and CODE_VALUE not in out and cleaned) or (
+            tag == content.STEPS and content.STEP in item and empty
+        )
+        return lost and not self.faithful
 
-    def _content(self, tag: int, items: Iterable[Elements], place: _Place) -> Iterator[Elements]:
+    def _content(self, tag: int, items: Iterable[Elements], place: Place) -> Iterator[Elements]:
         profile = self.level.elements.profile
         options = profile.options if profile is not None else frozenset()
         for item in items:
@@ -260,8 +267,8 @@ class Masker:
             return None
         if known is not None and not allowed_count(known, len(values)):
             return None
-        if tag == COMPRESSION_RATIO and self.level.alters_samples:
-            checked = [rough(value) for value in checked]
+        if self.level.alters_samples:
+            checked = [as_masked(tag, value) for value in checked]
         if self.level.elements.profile is not None:
             checked = said_by_nobody(tag, vr, checked, self.cleaner)
         return string_element(tag, vr, *checked) if any(checked) or not values else None
@@ -273,7 +280,7 @@ class Masker:
         moved = [day for value in values if (day := shifted(element.vr, value, days, self.zone)) is not None]
         return string_element(element.tag, element.vr, *moved) if len(moved) == len(values) else None
 
-    def _dummy(self, element: Element, place: _Place) -> Element | None:
+    def _dummy(self, element: Element, place: Place) -> Element | None:
         tag, vr = element.tag, element.vr
         if not self.names.replaces or tag & 0x00010000:
             return dummy(tag, vr)
@@ -285,12 +292,3 @@ class Masker:
         named = (identifier_in(element, value, place.issuer) for value in texts(element, place.sets))
         values = [self.names.identifier(one.kind, one.value) for one in named if one is not None]
         return string_element(tag, vr, *values) if values else dummy(tag, vr)
-
-
-@dataclass(frozen=True)
-class _Place:
-    """Where an element stands: character sets and issuer of patient IDs in force, and the sequence it lies in."""
-
-    sets: tuple[str, ...]
-    issuer: str
-    parent: int

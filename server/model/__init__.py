@@ -9,7 +9,17 @@ from __future__ import annotations
 from server.model.decisions import Caller, Decision, Deny, ElementRules, MaskingLevel, Permit
 from server.model.exchange import Ask, AuditEvent, Randomness, Representation
 from server.model.kinds import ObjectKind
-from server.model.lists import Action, ElementAction, IdentifierKind, RegionKind, RegionStyle, ScreeningState
+from server.model.lists import (
+    Act,
+    Action,
+    ElementAction,
+    IdentifierKind,
+    LiftReason,
+    RegionKind,
+    RegionStyle,
+    ReviewReason,
+    ScreeningState,
+)
 from server.model.pictures import RenderParameters, Viewport, Window, WindowFunction
 from server.model.profile import Profile, ProfileOption, SafePrivate
 from server.model.records import (
@@ -26,6 +36,7 @@ from server.model.records import (
 )
 
 __all__ = [
+    "Act",
     "Action",
     "Ask",
     "AuditEvent",
@@ -38,6 +49,7 @@ __all__ = [
     "IdentifierKind",
     "InstancePath",
     "InstanceRecord",
+    "LiftReason",
     "MaskingLevel",
     "ObjectKind",
     "ObjectReference",
@@ -51,6 +63,7 @@ __all__ = [
     "RegionStyle",
     "RenderParameters",
     "Representation",
+    "ReviewReason",
     "SafePrivate",
     "ScreeningState",
     "SeriesRecord",

@@ -52,8 +52,11 @@ class MaskingLevel:
     `transactions` are the retrieve and search actions whose answers may leave at this level. `whole_frame` is what
     happens to every frame whatever was found, `unscreened` to the frames of an instance whose screening has not
     finished; `longest_side` bounds rendered pictures in pixels (None: as stored). `pseudonyms` replaces identifiers
-    per project, `shift_dates` moves all dates of a patient together. `objects` are the kinds that leave as objects,
-    frames, pictures and bulk data; of every other object only masked attributes are told.
+    per project, `shift_dates` moves all dates of a patient together. `coarse_blocks` is how many blocks the longer side
+    of a coarse frame has. `keep_markers` leaves text that is certainly a view or laterality marker and touches nothing
+    else that is hidden; `tell_regions` tells viewers what was hidden where; `masked_notice` writes into every rendered
+    picture that it is masked; `outline_regions` draws a line around everything that was found. `objects` are the kinds
+    that leave as objects, frames, pictures and bulk data; of every other object only masked attributes are told.
     """
 
     name: str
@@ -69,6 +72,11 @@ class MaskingLevel:
     keep_unused_bits: bool
     longest_side: int | None
     fingerprint: str
+    coarse_blocks: int
+    keep_markers: bool
+    tell_regions: bool
+    masked_notice: bool
+    outline_regions: bool
 
     @property
     def alters_samples(self) -> bool:

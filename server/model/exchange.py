@@ -24,13 +24,16 @@ class Ask:
     """One request as a use case sees it: who asks, in which role they want to act, and what they hold already.
 
     `requested_role` comes from `Safelight-Role` or the session; `request` is the random id of this request;
-    `held_etag` the entity tags of If-None-Match (RFC 9110 section 13.1.2).
+    `held_etags` the entity tags of If-None-Match, without W/ and with `*` as it stands (RFC 9110 section 13.1.2);
+    `byte_range` and `if_range` the fields of RFC 9110 section 14.2 and 13.1.5 as they were sent, "" for none.
     """
 
     caller: Caller
     request: str
     requested_role: str | None = None
     held_etags: frozenset[str] = frozenset()
+    byte_range: str = ""
+    if_range: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,9 +56,9 @@ class Representation:
 class AuditEvent:
     """One line of the record. `subject`, `client` and `object` are sealed in the journal, the rest is readable.
 
-    `kind` is "answer", "opening", "closing", "refusal", "store", "label", "screening", "alarm", "sign-in" or, of the
-    journal itself, "recovered"; `status` is the HTTP status (0 where there is none); `digest` a keyed digest of the
-    body in hexadecimal ("" when there is none).
+    `kind` is "answer", "opening", "closing", "refusal", "store", "label", "screening", "alarm", "sign-in", "review" or,
+    of the journal itself, "recovered"; `status` is the HTTP status (0 where there is none); `digest` a keyed digest of
+    the body in hexadecimal ("" when there is none).
     """
 
     kind: str

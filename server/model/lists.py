@@ -18,6 +18,19 @@ class Action(StrEnum):
     STORE = "store"
     LABEL = "label"
     READ_AUDIT = "read-audit"
+    READ_QUEUE = "read-queue"
+    SETTLE = "settle"
+    READ_STATUS = "read-status"
+
+
+class Act(StrEnum):
+    """What the journal calls a request that is no transaction, so that no policy decides about it. A closed list."""
+
+    SIGN_IN = "sign-in"
+    CHOOSE_ROLE = "choose-role"
+    SIGN_OUT = "sign-out"
+    DESCRIBE = "describe"
+    UNROUTED = "unrouted"
 
 
 class ScreeningState(StrEnum):
@@ -26,10 +39,42 @@ class ScreeningState(StrEnum):
     PENDING = "pending"
     SCREENED = "screened"
     FAILED = "failed"
+    IN_REVIEW = "in review"
+
+
+class ReviewReason(StrEnum):
+    """Why a film waits for a person, who alone can end that. A closed list: no word of any film ever stands here."""
+
+    UNCERTAIN = "uncertain"
+    WHOLE_FRAME_RULE = "whole-frame-rule"
+    HEAD_WITHOUT_FACE = "head-without-face"
+    RESIDUAL_TEXT = "residual-text"
+    TOO_LARGE = "too-large"
+    OUT_OF_MEMORY = "out-of-memory"
+    TIMED_OUT = "timed-out"
+    DETECTOR_ENDED = "detector-ended"
+    DETECTOR_FAILED = "detector-failed"
+    DETECTOR_NONSENSE = "detector-nonsense"
+    DAMAGED = "damaged"
+    UNSUPPORTED = "unsupported"
+    SEAL_BROKEN = "seal-broken"
+    UNKNOWN = "unknown"
+
+
+class LiftReason(StrEnum):
+    """Why a person lifts a region that a detector has found. A closed list."""
+
+    ANATOMY = "anatomy"
+    ARTEFACT = "artefact"
+    MARKER = "marker"
+    MACHINE_TEXT = "machine-text"
 
 
 class RegionKind(StrEnum):
-    """What a region hides. A closed list; every masking level names a style for every kind."""
+    """What a region hides. A closed list; every masking level names a style for every kind.
+
+    BACKGROUND is where nothing is shown: what is hidden there is what is too faint to be found.
+    """
 
     TEXT = "text"
     FACE = "face"
@@ -37,14 +82,22 @@ class RegionKind(StrEnum):
     BODY = "body"
     BANNER = "banner"
     MANUAL = "manual"
+    BACKGROUND = "background"
 
 
 class RegionStyle(StrEnum):
-    """What a masking level does with the samples of a region."""
+    """What a masking level does with the samples of a region, or of a whole frame.
+
+    FLATTEN, of the background alone, makes each region one value. COARSE makes of the frame, after everything else is
+    hidden, a mosaic of a few blocks; BLANK_FRAME fills every frame that shows such a region from edge to edge.
+    """
 
     KEEP = "keep"
+    FLATTEN = "flatten"
+    COARSE = "coarse"
     MOSAIC = "mosaic"
     FILL = "fill"
+    BLANK_FRAME = "blank-frame"
 
 
 class ElementAction(StrEnum):

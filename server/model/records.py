@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from server.errors import InvalidUID
-from server.model.lists import IdentifierKind, RegionKind, ScreeningState
+from server.model.lists import IdentifierKind, RegionKind, ReviewReason, ScreeningState
 
 _UID = re.compile(r"(0|[1-9][0-9]*)(\.(0|[1-9][0-9]*))+", re.ASCII)
 
@@ -75,6 +75,10 @@ class ObjectReference:
 class Region:
     """A rectangle to hide, in whole samples of the stored frame; half-open, rows before columns.
 
+    `detector` names who found it: "review" a person, "residual" the second look, "" whoever the set's version names.
+    `content` is what a text says, for certain: "marker" a view or laterality marker, "technique"; "unread" what is
+    hidden and is not for certain any text, "" whatever else.
+
     `frames` is the set of frame numbers it applies to (from 1), or None for every frame. `confidence` is 0 to 1.
     """
 
@@ -85,6 +89,8 @@ class Region:
     column_count: int
     frames: frozenset[int] | None = None
     confidence: float = 1.0
+    detector: str = ""
+    content: str = ""
 
     def __post_init__(self) -> None:
         if self.row_count < 1 or self.column_count < 1:
@@ -138,7 +144,11 @@ class InstanceRecord:
     """One instance as catalogued: no pixels, nothing that a stored header could use to unmask.
 
     `content` is the sealed original, `regions` the sealed region set (None until screened); `revision` is random and
-    changes whenever the row does, so an ETag built on it never speaks of the content.
+    changes whenever the row does, so an ETag built on it never speaks of the content. `found_by` is the version of the
+    detectors that made the region set, "" before there is one. `review` says why a person has to look, `since` when
+    that began, in seconds since the epoch (0 where it did not). `faces_sought`: faces were looked for in it, and where
+    it is a slice, the head in its volume. `rejected` is the code of the rejection note that hides it (113001, say), 0
+    without one.
     """
 
     row: str
@@ -153,6 +163,11 @@ class InstanceRecord:
     revision: bytes
     attributes: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     row_keys: Mapping[Identifier, bytes] = field(default_factory=dict)
+    found_by: str = ""
+    review: ReviewReason | None = None
+    since: float = 0.0
+    faces_sought: bool = False
+    rejected: int = 0
 
     @property
     def study(self) -> StudyRecord:

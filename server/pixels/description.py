@@ -56,7 +56,8 @@ class PixelDescription:
 
     `rows` and `columns` are 1 to 65535, `samples_per_pixel` 1 or 3, `bits_allocated` 1, 8, 16, 32 (64 for doubles),
     `number_of_frames` 1 to 100000. For float data `bits_stored` equals `bits_allocated` and `signed` is True.
-    `lossy_history`: the header or the transfer syntax says that the samples have been through lossy compression.
+    `lossy_history`: the header or the transfer syntax says that the samples have been through lossy compression;
+    `padding`: least and largest stored value that stand for no sample (PS3.3 C.7.5.1.1.2), None where it is not said.
     """
 
     rows: int
@@ -72,6 +73,7 @@ class PixelDescription:
     transfer_syntax_uid: str
     data_kind: DataKind
     lossy_history: bool
+    padding: tuple[int, int] | None = None
 
     @property
     def shift(self) -> int:
@@ -136,6 +138,7 @@ def describe(
         transfer_syntax_uid=transfer_syntax_uid,
         data_kind=kind,
         lossy_history=transfer_syntax_uid in LOSSY or _text(dataset, "LossyImageCompression", "00") != "00",
+        padding=_padding(dataset, allocated, signed=signed) if kind == "integer" else None,
     )
     _check(description)
     return description
@@ -164,6 +167,19 @@ def _check(description: PixelDescription) -> None:
     item = max(description.bits_allocated // 8, 1)
     if description.rows * description.columns * description.samples_per_pixel * item > LARGEST_FRAME:
         raise UnsupportedPixels("one frame exceeds the limit")
+
+
+def _padding(dataset: Dataset, allocated: int, *, signed: bool) -> tuple[int, int] | None:
+    """The range of padding; None where the header does not say one that can be read: nothing is refused for it."""
+    found = [dataset.get_item(keyword) for keyword in ("PixelPaddingValue", "PixelPaddingRangeLimit")]
+    raw = [bytes(one.value) if one is not None and isinstance(one.value, bytes) else b"" for one in found]
+    said = [one.value for one in found if one is not None and isinstance(one.value, int)]
+    said += [int.from_bytes(one, "little") for one in raw if len(one) == 2]
+    # Writers take US for SS and the other way round; the two bytes are the same.
+    cells = [one % (1 << max(allocated, 16)) for one in said]
+    half = 1 << (max(allocated, 16) - 1)
+    numbers = [one - 2 * half if signed and one >= half else one for one in cells]
+    return (min(numbers), max(numbers)) if numbers else None
 
 
 def _whole(dataset: Dataset, keyword: str, least: int, most: int, *, absent: int | None = None) -> int:

@@ -1,204 +1,146 @@
-"""What is drawn over a hidden box: a constant, or a mosaic that carries nothing of what it covers.
+"""A mosaic that carries nothing of what it covers.
 
-The mosaic's blocks are interpolated between the samples just outside the box (a Coons patch); hidden samples enter
-neither the interpolation nor anything else, those of a neighbouring hidden box included.
+Its blocks are interpolated between the samples just outside the box; hidden samples enter neither the interpolation
+nor anything else, those of a neighbouring hidden box included.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
-from numpy.typing import NDArray
 
-from server.pixels.description import PixelDescription
-from server.pixels.frame import Samples, value_bounds, values
+from server.pixels.canvas import GRID, Box, Canvas, Cells, Numbers, fill, neutral
+from server.pixels.frame import Samples, values
 
-GRID = 32
 _RING = 3
 _LEAST_BLOCK = 8
-_STEP = 8
+# Surroundings are drawn darker than they are, in parts of the range: dark ones by half, the brightest still clearly
+# below white. White ink on anatomy is hardly brighter than it, and a mosaic as bright as the ink would repeat it; black
+# ink needs bright surroundings to be seen, which stay far above black.
+_HALF, _DARKENED, _WHITE = 0.5, 0.25, 0.7
 
-Box = tuple[int, int, int, int]
-Cells = NDArray[np.bool_]
-Numbers = NDArray[np.float64]
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Canvas:
-    """A writable array (rows, columns, samples) of stored values and what they mean."""
-
-    samples: Samples
-    photometric_interpretation: str
-    description: PixelDescription
-
-    @property
-    def luma_chroma(self) -> bool:
-        return self.photometric_interpretation.startswith("YBR")
-
-    @property
-    def bounds(self) -> tuple[float, float]:
-        """Least and largest stored value; for floats, whose values have no bounds, minus one and one."""
-        if self.description.data_kind != "integer":
-            return -1.0, 1.0
-        least, most = value_bounds(self.description)
-        return float(least), float(most)
+Side = Numbers | None
 
 
-def shown_cells(rows: int, columns: int, boxes: Iterable[Box]) -> Cells:
-    """Return which cells of the grid are shown, shape (ceil(rows / 32) + 2, ceil(columns / 32) + 2).
-
-    Every box begins on the grid and ends on it or at the frame's edge, so a cell is hidden wholly or not at all. The
-    outermost cells lie beyond the frame, where nothing is shown.
-    """
-    cells = np.zeros((-(-rows // GRID) + 2, -(-columns // GRID) + 2), np.bool_)
-    cells[1:-1, 1:-1] = True
-    for top, left, bottom, right in boxes:
-        cells[top // GRID + 1 : -(-bottom // GRID) + 1, left // GRID + 1 : -(-right // GRID) + 1] = False
-    return cells
-
-
-def fill(canvas: Canvas, box: Box) -> None:
-    """Draw black: the darkest value that the photometric interpretation has, neutral in chroma, 0 for floats."""
-    top, left, bottom, right = box
-    least, most = canvas.bounds
-    dark = np.full(canvas.samples.shape[2], most if canvas.photometric_interpretation == "MONOCHROME1" else least)
-    if canvas.description.data_kind != "integer" or canvas.photometric_interpretation == "PALETTE COLOR":
-        dark[:] = 0
-    if canvas.luma_chroma:
-        dark[1:] = _neutral(canvas)
-    canvas.samples[top:bottom, left:right] = _stored(dark, canvas)
-
-
-def shown_range(canvas: Canvas, shown: Cells) -> tuple[float, float]:
-    """Return between which values nearly all shown samples lie (1 and 99 per cent, of every eighth row and column).
-
-    The bounds of the sample type where nothing is shown. Luma alone counts where there is chroma.
-    """
-    rows, columns = (np.arange(0, length, _STEP) for length in canvas.samples.shape[:2])
-    picked = canvas.samples[::_STEP, ::_STEP][shown[np.ix_(rows // GRID + 1, columns // GRID + 1)]]
-    known = values(picked[:, :1] if canvas.luma_chroma else picked, canvas.description).astype(np.float64)
-    known = known[np.isfinite(known)]
-    if not known.size:
-        return canvas.bounds
-    low, high = np.percentile(known, (1, 99))
-    return float(low), float(high)
-
-
-def mosaic(canvas: Canvas, box: Box, shown: Cells, ends: tuple[float, float]) -> None:
+def mosaic(canvas: Canvas, box: Box) -> None:
     """Draw blocks interpolated from the ring of shown samples around the box, or mid-range if there is none.
 
-    Alternate blocks are lighter and darker by a sixteenth of `ends`, the `shown_range`, so that nobody takes the mosaic
-    for anatomy, and yet it stays far from the ink, which stands out of its surroundings. A palette index has no
-    neighbours in meaning: there it is a constant.
+    Alternate blocks are lighter and darker by a sixteenth of `Canvas.ends`, so that nobody takes the mosaic for
+    anatomy, and all are darker than the surroundings. A palette index has no neighbours in
+    meaning: there it is a constant.
     """
     top, left, bottom, right = box
-    if canvas.photometric_interpretation == "PALETTE COLOR":
+    if canvas.indexed:
         fill(canvas, box)
         return
     block = max(_LEAST_BLOCK, min(bottom - top, right - left) // 8)
     down, across = -(-(bottom - top) // block), -(-(right - left) // block)
-    checker = np.where(np.add.outer(np.arange(down), np.arange(across)) % 2 == 0, 1.0, -1.0)
-    least, most = canvas.bounds
+    low, high = canvas.ends
     if canvas.description.data_kind == "integer" and canvas.description.bits_stored == 1:
-        blocks = np.repeat((checker[:, :, np.newaxis] > 0).astype(np.float64), canvas.samples.shape[2], axis=2)
+        blocks = (_checker(down, across) > 0).astype(np.float64)
     else:
         # Floating point samples may be anything; what overflows is bounded when it is stored.
         with np.errstate(all="ignore"):
-            middle = ends[0] / 2 + ends[1] / 2
-            contrast = (ends[1] / 16 - ends[0] / 16) or (most - least) / 64
-            blocks = _patch(_sides(canvas, box, shown, block), down, across, middle)
-        tinted = slice(0, 1) if canvas.luma_chroma else slice(None)
-        blocks[:, :, tinted] += checker[:, :, np.newaxis] * contrast
+            blocks = _darkened(_blend(_sides(canvas, box, block), down, across, low / 2 + high / 2), canvas)
+            blocks += _checker(down, across) * (high / 16 - low / 16)
         if canvas.luma_chroma:
-            blocks[:, :, 1:] = _neutral(canvas)
-    drawn = _stored(blocks, canvas)
-    drawn = np.repeat(np.repeat(drawn, block, axis=0)[: bottom - top], block, axis=1)[:, : right - left]
-    canvas.samples[top:bottom, left:right] = drawn
+            blocks[:, :, 1:] = neutral(canvas)
+    drawn = np.repeat(canvas.stored(blocks), block, axis=1)[:, : right - left]
+    for place, row in enumerate(drawn):
+        start = top + place * block
+        canvas.samples[start : min(start + block, bottom), left:right] = row
 
 
-def _neutral(canvas: Canvas) -> float:
-    return float(1 << (canvas.description.bits_stored - 1))
+def _darkened(blocks: Numbers, canvas: Canvas) -> Numbers:
+    """Return the values of what is drawn for surroundings of these values."""
+    low, high = canvas.ends
+    black, white = (high, low) if canvas.inverted else (low, high)
+    # Quarters, so that the extremes of floating point do not overflow.
+    span = white / 4 - black / 4
+    bright = (blocks / 4 - black / 4) / span
+    slope = (_WHITE - _DARKENED) / (1 - _HALF)
+    drawn = np.maximum(bright * (_DARKENED / _HALF), _DARKENED + (bright - _HALF) * slope)
+    darkened: Numbers = black + np.minimum(np.maximum(drawn, 0.0), _WHITE) * span * 4
+    return darkened
 
 
-def _stored(numbers: Numbers, canvas: Canvas) -> Samples:
-    """Return numbers as stored values: bounded, rounded, shifted to their place; all other bits are clear."""
-    kind = canvas.samples.dtype
-    if canvas.description.data_kind != "integer":
-        limits = np.finfo(kind)
-        return np.clip(np.nan_to_num(numbers), limits.min, limits.max).astype(kind)
-    least, most = canvas.bounds
-    whole = np.rint(np.clip(numbers, least, most)).astype(np.int64) << canvas.description.shift
-    return whole.astype(kind)
+@lru_cache(maxsize=256)
+def _checker(down: int, across: int) -> Numbers:
+    """One and minus one by turns, (down, across, 1)."""
+    odd = np.add.outer(np.arange(down), np.arange(across)) % 2
+    return np.where(odd == 0, 1.0, -1.0)[:, :, np.newaxis]
 
 
-def _sides(canvas: Canvas, box: Box, shown: Cells, block: int) -> tuple[Numbers, Numbers, Numbers, Numbers]:
-    """Return top, bottom, left and right profile, (blocks, samples) each, NaN where nothing is shown."""
+@lru_cache(maxsize=256)
+def _steps(count: int) -> Numbers:
+    """How far along a side the middle of each block lies, 0 to 1."""
+    steps: Numbers = (np.arange(count) + 0.5) / count
+    return steps
+
+
+def _sides(canvas: Canvas, box: Box, block: int) -> list[Side]:
+    """Return top, bottom, left and right profile, (blocks, samples) each; None where nothing is shown."""
     top, left, bottom, right = box
-    samples = canvas.samples
+    samples, shown = canvas.samples, canvas.shown
     above, before = top // GRID, left // GRID
     below, after = -(-bottom // GRID) + 1, -(-right // GRID) + 1
     along, beside = slice(before + 1, after), slice(above + 1, below)
-    return (
+    return [
         _profile(canvas, samples[max(top - _RING, 0) : top, left:right], shown[above, along], block),
         _profile(canvas, samples[bottom : bottom + _RING, left:right], shown[below, along], block),
         _profile(canvas, _turned(samples[top:bottom, max(left - _RING, 0) : left]), shown[beside, before], block),
         _profile(canvas, _turned(samples[top:bottom, right : right + _RING]), shown[beside, after], block),
-    )
+    ]
 
 
 def _turned(strip: Samples) -> Samples:
     return strip.transpose(1, 0, 2)
 
 
-def _profile(canvas: Canvas, strip: Samples, cells: Cells, block: int) -> Numbers:
-    """Return the mean of a strip (ring depth, length, samples) per block of its length, over shown samples only."""
-    depth, length, count = strip.shape
-    starts = np.arange(0, length, block)
+def _profile(canvas: Canvas, strip: Samples, cells: Cells, block: int) -> Side:
+    """Return the mean of a strip (ring depth, length, samples) per block of its length, over shown samples only.
+
+    A block beside which nothing is shown has the mean of the whole strip.
+    """
+    depth, length, _ = strip.shape
     if depth == 0 or not cells.any():
-        return np.full((len(starts), count), np.nan)
+        return None
+    known = values(strip, canvas.description)
+    if canvas.description.data_kind == "integer":
+        line = known.sum(axis=0, dtype=np.float64)
+        line /= depth
+    else:
+        line = (np.nan_to_num(known.astype(np.float64), posinf=0.0, neginf=0.0) / depth).sum(axis=0)
+    starts = np.arange(0, length, block)
+    if cells.all():
+        sums = np.add.reduceat(line, starts, axis=0)
+        sums[:-1] /= block
+        sums[-1] /= length - starts[-1]
+        return sums
     shown = np.repeat(cells, GRID)[:length]
-    known = np.nan_to_num(values(strip, canvas.description).astype(np.float64), posinf=0.0, neginf=0.0)
     # Hidden samples are taken out, not multiplied by nought: whatever they hold has no part in the sums.
-    known[:, ~shown] = 0.0
-    sums = np.add.reduceat((known / depth).sum(axis=0), starts, axis=0)
+    line[~shown] = 0.0
+    sums = np.add.reduceat(line, starts, axis=0)
     counts = np.add.reduceat(shown.astype(np.int64), starts)[:, np.newaxis]
-    means: Numbers = np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
-    return means
+    return np.where(counts > 0, sums / np.maximum(counts, 1), sums.sum(axis=0) / counts.sum())
 
 
-def _patch(sides: tuple[Numbers, Numbers, Numbers, Numbers], down: int, across: int, middle: float) -> Numbers:
-    """Return the Coons patch between four profiles, shape (down, across, samples), within the profiles' range."""
+def _blend(sides: list[Side], down: int, across: int, middle: float) -> Numbers:
+    """Return the mean of what each pair of opposite sides says, shape (down, across, samples), within their range."""
     top, bottom, left, right = _completed(sides, middle)
-    v = ((np.arange(down) + 0.5) / down)[:, np.newaxis, np.newaxis]
-    u = ((np.arange(across) + 0.5) / across)[np.newaxis, :, np.newaxis]
-    corners = [(side[0] + other[end]) / 2 for side, other, end in ((top, left, 0), (bottom, left, -1))]
-    corners += [(side[-1] + other[end]) / 2 for side, other, end in ((top, right, 0), (bottom, right, -1))]
-    upper_left, lower_left, upper_right, lower_right = corners
-    ruled = (1 - v) * top[np.newaxis] + v * bottom[np.newaxis]
-    ruled = ruled + (1 - u) * left[:, np.newaxis] + u * right[:, np.newaxis]
-    bilinear = (1 - v) * ((1 - u) * upper_left + u * upper_right) + v * ((1 - u) * lower_left + u * lower_right)
-    edges = np.concatenate([top, bottom, left, right])
-    patch: Numbers = np.clip(ruled - bilinear, edges.min(axis=0), edges.max(axis=0))
-    return patch
+    v, u = _steps(down)[:, np.newaxis, np.newaxis], _steps(across)[np.newaxis, :, np.newaxis]
+    blocks = v * (bottom - top)[np.newaxis] + u * (right - left)[:, np.newaxis]
+    blocks = (blocks + top[np.newaxis] + left[:, np.newaxis]) / 2
+    return np.broadcast_to(blocks, (down, across, blocks.shape[2])).copy()
 
 
-def _completed(sides: tuple[Numbers, Numbers, Numbers, Numbers], middle: float) -> list[Numbers]:
-    """Give every unknown block of a profile the mean of its side, of the opposite side, of all, or mid-range."""
-    means = [_mean(side) for side in sides]
-    every = _mean(np.concatenate(sides))
-    every = np.where(np.isnan(every), middle, every)
-    completed = []
-    for side, mean, opposite in zip(sides, means, (means[1], means[0], means[3], means[2]), strict=True):
-        substitute = np.where(np.isnan(mean), np.where(np.isnan(opposite), every, opposite), mean)
-        completed.append(np.where(np.isnan(side), substitute, side))
-    return completed
-
-
-def _mean(side: Numbers) -> Numbers:
-    known = ~np.isnan(side)
-    counts = known.sum(axis=0)
-    sums = np.where(known, side, 0.0).sum(axis=0)
-    mean: Numbers = np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
-    return mean
+def _completed(sides: list[Side], middle: float) -> list[Numbers]:
+    """Give an unknown side what the opposite one says, or the mean of the others, or mid-range."""
+    known = [side for side in sides if side is not None]
+    if len(known) == len(sides):
+        return known
+    every = np.mean([side.mean(axis=0) for side in known], axis=0) if known else np.array([middle])
+    opposite = (sides[1], sides[0], sides[3], sides[2])
+    substitutes = [every[np.newaxis] if one is None else one for one in opposite]
+    return [other if side is None else side for side, other in zip(sides, substitutes, strict=True)]

@@ -14,6 +14,9 @@ from server.pixels.description import MONOCHROME, PixelDescription
 from server.pixels.display import DisplayAttributes
 from server.pixels.frame import Samples, value_bounds, values
 from server.pixels.geometry import bounded, shown_through, squared
+from server.pixels.notice import with_notice
+from server.pixels.outline import outlined
+from server.pixels.palette import looked_up
 from server.pixels.redact import MaskedFrame
 
 _MAKER = object()
@@ -37,7 +40,8 @@ def render(masked: MaskedFrame, parameters: RenderParameters, display: DisplayAt
     """Render a masked frame; `display` has been read from the masked data set of the same level.
 
     The window is the request's, else the data set's first, else its lookup table, else the range of the samples that
-    are shown. The level's longest side bounds the whole picture before a viewport looks at any part of it. Raises
+    are shown. The level's longest side bounds the whole picture before a viewport looks at any part of it. Where the
+    level wants it, a notice comes last. Raises
     `BadRequest` for a viewport off the picture, `UnsupportedPixels` for a palette frame without its palette.
     """
     if not isinstance(masked, MaskedFrame):
@@ -48,11 +52,13 @@ def render(masked: MaskedFrame, parameters: RenderParameters, display: DisplayAt
         picture = _palette(masked, display)
     else:
         picture = _color(masked)
-    picture = squared(picture, display.pixel_aspect)
+    picture = squared(outlined(picture, masked.outlines), display.pixel_aspect)
     if masked.longest_side is not None:
         picture = bounded(picture, masked.longest_side)
     if parameters.viewport is not None:
         picture = shown_through(picture, parameters.viewport, masked.samples.shape[:2])
+    if masked.notice:
+        picture = with_notice(picture)
     return MaskedPicture(pixels=np.ascontiguousarray(picture), maker=_MAKER)
 
 
@@ -150,12 +156,10 @@ def _known(masked: MaskedFrame) -> Samples:
 def _palette(masked: MaskedFrame, display: DisplayAttributes) -> Picture:
     if display.palette is None:
         raise UnsupportedPixels("a palette frame without its palette")
-    entries = display.palette.entries
-    if entries.dtype.itemsize > 1:
-        entries = entries >> 8
+    entries = looked_up(display.palette)
     stored = values(masked.samples, masked.description)[:, :, 0].astype(np.intp)
     places = np.clip(stored - display.palette.first, 0, len(entries) - 1)
-    return entries.astype(np.uint8)[places]
+    return entries[places]
 
 
 def _color(masked: MaskedFrame) -> Picture:

@@ -101,14 +101,31 @@ def _elements(level: MaskingLevel) -> str:
 
 
 def _pixels(level: MaskingLevel) -> str:
+    said = [_hidden(level)]
+    if level.coarse_blocks:
+        said.append(f"coarse: {level.coarse_blocks} blocks on the longer side")
+    if masks_pixels(level) and level.whole_frame is RegionStyle.KEEP:
+        markers = "stay" if level.keep_markers else "are masked"
+        said.append(f"view and laterality markers {markers}")
+        said += ["bits above the stored ones stay"] * level.keep_unused_bits
+        said += ["what was hidden where is told on request"] * level.tell_regions
+    said += ["what was found is outlined in rendered pictures"] * level.outline_regions
+    said += ['"masked, not for primary diagnosis" in rendered pictures'] * level.masked_notice
+    if level.longest_side is not None:
+        said.append(f"at most {level.longest_side} pixels")
+    return "; ".join(said)
+
+
+def _hidden(level: MaskingLevel) -> str:
     if level.whole_frame is not RegionStyle.KEEP:
-        said = f"every frame wholly {level.whole_frame}"
-    elif set(level.regions.values()) == {RegionStyle.KEEP}:
-        said = "as stored"
-    else:
-        masked = [kind.value for kind, style in level.regions.items() if style is not RegionStyle.KEEP]
-        said = f"masked: {', '.join(masked)}; unscreened frames wholly"
-    return said if level.longest_side is None else f"{said}; at most {level.longest_side} pixels"
+        return f"every frame wholly {level.whole_frame}"
+    if not masks_pixels(level):
+        return "as stored"
+    by_style: dict[RegionStyle, list[str]] = {}
+    for kind, style in level.regions.items():
+        by_style.setdefault(style, []).append(kind.value)
+    hidden = [f"{style}: {', '.join(kinds)}" for style, kinds in by_style.items() if style is not RegionStyle.KEEP]
+    return "; ".join([*hidden, f"frames not screened, or in review, wholly {level.unscreened}"])
 
 
 def _always(forbids: Sequence[Rule]) -> str:

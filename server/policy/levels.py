@@ -59,6 +59,11 @@ def read_level(name: str, content: bytes, safe_private: tuple[SafePrivate, ...] 
     unscreened = pixels.choice("unscreened", RegionStyle)
     keep_unused_bits = pixels.take("keep_unused_bits", bool)
     longest_side = pixels.number_or_word("longest_side", range(1, 65536), "as stored")
+    coarse_blocks = pixels.number_or_word("coarse_blocks", range(4, 65), "none")
+    keep_markers = pixels.take("keep_markers", bool)
+    tell_regions = pixels.take("tell_regions", bool)
+    masked_notice = pixels.take("masked_notice", bool)
+    outline_regions = pixels.take("outline_regions", bool)
     region_styles = pixels.table("regions")
     regions = {kind: region_styles.choice(kind, RegionStyle) for kind in RegionKind}
     region_styles.end()
@@ -85,6 +90,11 @@ def read_level(name: str, content: bytes, safe_private: tuple[SafePrivate, ...] 
         keep_unused_bits=keep_unused_bits,
         longest_side=longest_side,
         fingerprint="",
+        coarse_blocks=coarse_blocks or 0,
+        keep_markers=keep_markers,
+        tell_regions=tell_regions,
+        masked_notice=masked_notice,
+        outline_regions=outline_regions,
     )
     for sentence in unsafe(level):
         table.problem(sentence)
@@ -166,6 +176,11 @@ def _fingerprint(level: MaskingLevel) -> str:
         "unscreened": level.unscreened,
         "keep_unused_bits": level.keep_unused_bits,
         "longest_side": level.longest_side,
+        "coarse_blocks": level.coarse_blocks,
+        "keep_markers": level.keep_markers,
+        "tell_regions": level.tell_regions,
+        "masked_notice": level.masked_notice,
+        "outline_regions": level.outline_regions,
         "regions": dict(level.regions),
         "default": level.elements.default,
         "private": level.elements.private,

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from itertools import pairwise
 from types import MappingProxyType
 
-from server.model import ElementAction, MaskingLevel, RegionStyle
+from server.model import ElementAction, MaskingLevel, RegionKind, RegionStyle
 from server.model.strictness import STRENGTH
 from server.policy.tables import NAME, Table
 from server.policy.words import LevelOrder
@@ -94,7 +94,20 @@ def shows_more(level: MaskingLevel, other: MaskingLevel) -> Iterator[str]:
         yield "it keeps unscreened frames"
     if level.whole_frame is RegionStyle.KEEP and other.whole_frame is not RegionStyle.KEEP:
         yield "it keeps frames"
+    yield from _shows_more_pixels(level, other)
     yield from _shows_more_elements(level, other)
+
+
+def _shows_more_pixels(level: MaskingLevel, other: MaskingLevel) -> Iterator[str]:
+    if level.whole_frame is RegionStyle.COARSE:
+        if other.whole_frame not in (RegionStyle.KEEP, RegionStyle.COARSE):
+            yield "it shows frames coarsely"
+        if other.whole_frame is RegionStyle.COARSE and level.coarse_blocks > other.coarse_blocks:
+            yield "its coarse frames are finer"
+    if level.keep_markers and not other.keep_markers and other.regions[RegionKind.TEXT] is not RegionStyle.KEEP:
+        yield "it keeps markers"
+    if level.tell_regions and not other.tell_regions:
+        yield "it tells where something is hidden"
 
 
 def _shows_more_elements(level: MaskingLevel, other: MaskingLevel) -> Iterator[str]:

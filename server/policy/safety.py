@@ -25,6 +25,14 @@ _PIXEL_CARRIERS = frozenset(
         "LargestImagePixelValueInPlane",
         "PixelIntensityRelationshipLUTSequence",
         "HistogramSequence",
+        "RedPaletteColorLookupTableData",
+        "GreenPaletteColorLookupTableData",
+        "BluePaletteColorLookupTableData",
+        "AlphaPaletteColorLookupTableData",
+        "SegmentedRedPaletteColorLookupTableData",
+        "SegmentedGreenPaletteColorLookupTableData",
+        "SegmentedBluePaletteColorLookupTableData",
+        "SegmentedAlphaPaletteColorLookupTableData",
         "EncapsulatedDocument",
         "GraphicData",
         "WaveformData",
@@ -37,6 +45,7 @@ def unsafe(level: MaskingLevel) -> Iterator[str]:
     """One sentence for each thing that makes the level unsafe."""
     yield from _unsafe_objects(level)
     yield from _unsafe_pixels(level)
+    yield from _unsafe_styles(level)
     yield from _unsafe_identifiers(level)
     yield from _unsafe_elements(level)
     yield from _unsafe_profile(level)
@@ -68,6 +77,21 @@ def _unsafe_pixels(level: MaskingLevel) -> Iterator[str]:
                 yield f"masks pixels but does not remove {_called(tag)}, which may repeat or describe them"
         if level.elements.default is ElementAction.KEEP:
             yield "masks pixels but keeps elements that it does not list, where overlays and icons may be"
+
+
+_SHOWN = frozenset(RegionKind) - {RegionKind.BACKGROUND}
+
+
+def _unsafe_styles(level: MaskingLevel) -> Iterator[str]:
+    hidden = (level.whole_frame, level.unscreened, *(level.regions[kind] for kind in _SHOWN))
+    if RegionStyle.FLATTEN in hidden:
+        yield "makes flat what is no background: only noise is hidden that way"
+    if level.unscreened is RegionStyle.COARSE:
+        yield "shows unscreened frames coarsely, which is not hidden"
+    if RegionStyle.COARSE in (level.whole_frame, *level.regions.values()) and not level.coarse_blocks:
+        yield "makes frames coarse but does not say of how many blocks"
+    if level.tell_regions and Action.RETRIEVE_METADATA not in level.transactions:
+        yield "tells regions but not the metadata that they belong to"
 
 
 def masks_pixels(level: MaskingLevel) -> bool:

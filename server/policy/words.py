@@ -10,7 +10,9 @@ import cedarpy
 from server.errors import PolicyError
 from server.model import Action, Caller, MaskingLevel, StudyRecord
 
-GOVERNANCE = frozenset({Action.STORE, Action.LABEL, Action.READ_AUDIT})
+GOVERNANCE = frozenset(
+    {Action.STORE, Action.LABEL, Action.READ_AUDIT, Action.READ_QUEUE, Action.SETTLE, Action.READ_STATUS}
+)
 """The actions that show no film: they are granted or not, and have no masking level."""
 
 

@@ -76,6 +76,11 @@ def level(**changes: Any) -> MaskingLevel:
         keep_unused_bits=False,
         longest_side=None,
         fingerprint="0" * 64,
+        coarse_blocks=16,
+        keep_markers=False,
+        tell_regions=False,
+        masked_notice=False,
+        outline_regions=False,
     )
     return replace(base, **changes)
 

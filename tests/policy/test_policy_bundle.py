@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from policy_helpers import DIRECTORY, ONE_CASE, changed, shipped, shipped_files
 
 from server.errors import PolicyError
-from server.model import Action
+from server.model import Action, RegionKind, RegionStyle
 from server.policy.bundle import BundleHolder, build, fingerprint, load, read_files
 from server.policy.cases import read_cases, run_cases
 from server.policy.describe import levels_table, roles_table
@@ -63,7 +65,7 @@ def test_a_rule_that_is_lost_is_noticed(rule: str) -> None:
 # What the decision guards as well: an empty project or patient ID does not reach the rules, a level with pseudonyms
 # needs a project, an officer has no ladder. That the rules hold by themselves is tested beside them.
 SECOND_GUARDS = {'principal.patient.id != ""', 'principal.project != ""'}
-DOUBLY_GUARDED = {"researcher-project", "teacher-project", "officers-see-no-film"}
+DOUBLY_GUARDED = {"researcher-project", "teacher-project", "privacy-reviewer-look", "officers-see-no-film"}
 
 
 @pytest.mark.parametrize(
@@ -86,7 +88,7 @@ PARTS = [
 
 @pytest.mark.parametrize(("rule", "part"), PARTS)
 def test_a_part_of_a_condition_that_is_lost_is_noticed(rule: str, part: str) -> None:
-    assert len(PARTS) == 9
+    assert len(PARTS) == 10
     assert refused(changed("access.cedar", (CHUNKS[rule], CHUNKS[rule].replace(part, "true"))))
 
 
@@ -127,13 +129,13 @@ def test_no_case_is_no_bundle() -> None:
 @pytest.mark.parametrize(
     ("path", "old", "new", "problem"),
     [
-        ("schema.cedarschema", '"teaching", "front-desk" in', '"front-desk" in', "teaching"),
-        ("schema.cedarschema", '"store", "label", "read-audit"', '"store", "label"', "read-audit"),
+        ("schema.cedarschema", '"teaching", "review", "front-desk" in', '"review", "front-desk" in', "teaching"),
+        ("schema.cedarschema", '"store", "label", "read-audit",', '"store", "label",', "read-audit"),
         (
             "schema.cedarschema",
-            '"teaching", "front-desk" in',
             '"teaching", "review", "front-desk" in',
-            "no level `review`",
+            '"teaching", "reading", "review", "front-desk" in',
+            "no level `reading`",
         ),
         ("schema.cedarschema", '  "teacher",\n', '  "teacher",\n  "visitor",\n', "no ladder for `visitor`"),
         ("schema.cedarschema", '  "age_hours": Long,', '  "age_days": Long,', "age_hours"),
@@ -251,3 +253,25 @@ def test_the_tables_tell_every_level_role_and_rule() -> None:
     for table in (levels, roles):
         rows = [line for line in table.splitlines() if line.startswith("|")]
         assert len({line.count("|") for line in rows}) == 1
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"keep_markers": False},
+        {"keep_unused_bits": True},
+        {"tell_regions": False},
+        {"masked_notice": False},
+        {"outline_regions": True},
+        {"longest_side": 512},
+        {"unscreened": RegionStyle.FILL},
+        {"whole_frame": RegionStyle.COARSE},
+        {"coarse_blocks": 16},
+        {"regions": dict.fromkeys(RegionKind, RegionStyle.FILL)},
+    ],
+    ids=lambda changes: next(iter(changes)),
+)
+def test_the_table_tells_every_switch_of_pixels(changes: dict[str, Any]) -> None:
+    bundle = shipped()
+    level = replace(bundle.levels["deidentified"], **changes)
+    assert levels_table(replace(bundle, levels={**bundle.levels, "deidentified": level})) != levels_table(bundle)

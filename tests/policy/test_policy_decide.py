@@ -68,6 +68,7 @@ def expected(who: Caller, what: StudyRecord) -> str | None:
         "researcher": ("deidentified", who.project),
         "teacher": ("teaching", who.project),
         "front-desk": ("front-desk", True),
+        "privacy-reviewer": ("review", who.project),
         "technologist": ("original", labels.stored_by == who.subject and 0 <= age < 24 * 3600),
     }
     level, earned = levels.get(who.acting_role or "", ("", False))
@@ -103,7 +104,7 @@ def test_officers_see_no_film(role: str, action: Action) -> None:
     assert decision.forbidden
 
 
-def test_govern_grants_exactly_three_things() -> None:
+def test_govern_grants_exactly_these_things() -> None:
     granted = {
         (role, action)
         for role in shipped().roles
@@ -114,6 +115,10 @@ def test_govern_grants_exactly_three_things() -> None:
         ("technologist", Action.STORE),
         ("security-administrator", Action.LABEL),
         ("security-auditor", Action.READ_AUDIT),
+        ("privacy-reviewer", Action.READ_QUEUE),
+        ("privacy-reviewer", Action.SETTLE),
+        ("privacy-reviewer", Action.READ_STATUS),
+        ("system-administrator", Action.READ_STATUS),
     }
 
 

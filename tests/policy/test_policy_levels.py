@@ -16,7 +16,7 @@ from server.policy.levels import read_level
 from server.policy.safety import _PIXEL_CARRIERS
 from server.policy.words import BundleProblems
 
-LEVELS = ("original", "patient", "deidentified", "teaching", "front-desk")
+LEVELS = ("original", "patient", "deidentified", "teaching", "front-desk", "review")
 OBJECTS = {Action.RETRIEVE_INSTANCE, Action.RETRIEVE_FRAMES, Action.RETRIEVE_BULKDATA}
 SINGLE_LINES = re.findall(r"^[\w-]+ = .*[^\[\n]$", shipped_files()["levels/original.toml"].decode(), re.MULTILINE)
 
@@ -42,7 +42,7 @@ def refused(name: str, *pairs: tuple[str, str]) -> str:
 
 
 def test_the_switches_are_found_by_the_test() -> None:
-    assert len(SINGLE_LINES) == 35
+    assert len(SINGLE_LINES) == 41
 
 
 @pytest.mark.parametrize("line", SINGLE_LINES)
@@ -114,6 +114,10 @@ def test_tags_may_be_written_in_numbers() -> None:
         ("deidentified", 'face = "mosaic"', 'face = "keep"', "masked too"),
         ("deidentified", "keep_unused_bits = false", "keep_unused_bits = true", "unused bits"),
         ("deidentified", 'default = "X"', 'default = "K"', "overlays and icons"),
+        ("deidentified", 'unscreened = "mosaic"', 'unscreened = "coarse"', "shows unscreened frames coarsely"),
+        ("deidentified", 'body = "mosaic"', 'body = "coarse"', "does not say of how many blocks"),
+        ("teaching", 'coarse_blocks = "none"', "coarse_blocks = 65", "coarse_blocks"),
+        ("deidentified", "K = [\n", 'K = [\n"RedPaletteColorLookupTableData",', "`RedPaletteColorLookupTableData`"),
         ("deidentified", 'default = "X"', 'default = "Z"', "`default` is K or X"),
         ("deidentified", 'private = "X"', 'private = "K"', "`private` is X"),
         ("deidentified", "pseudonyms = true", "pseudonyms = false", "original SOP Instance"),
@@ -233,7 +237,9 @@ def test_teaching_is_deidentified_to_look_at() -> None:
 @pytest.mark.parametrize("name", ["deidentified", "teaching", "front-desk"])
 def test_masked_levels_mask_every_region_and_every_unscreened_frame(name: str) -> None:
     level = shipped().levels[name]
-    assert {*level.regions.values(), level.unscreened} == {RegionStyle.MOSAIC}
+    shown = {style for kind, style in level.regions.items() if kind is not RegionKind.BACKGROUND}
+    assert {*shown, level.unscreened} == {RegionStyle.MOSAIC}
+    assert level.regions[RegionKind.BACKGROUND] is RegionStyle.FLATTEN
     assert not level.keep_unused_bits
     assert level.elements.default is level.elements.private is ElementAction.REMOVE
 

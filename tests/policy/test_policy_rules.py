@@ -55,6 +55,20 @@ def test_a_clean_refusal_is_no_problem() -> None:
     assert one("deidentified") == Answer(allowed=False, rules=(), problem=False)
 
 
+@pytest.mark.parametrize(
+    ("role", "level"), [("researcher", "deidentified"), ("teacher", "teaching"), ("privacy-reviewer", "review")]
+)
+def test_the_rules_by_themselves_ask_for_a_project(role: str, level: str) -> None:
+    """The decision asks for one as well, and facts leave out an empty one; the rule needs neither."""
+
+    def of(**project: str) -> Any:
+        return {**CALLER, "attrs": {**CALLER["attrs"], **project}, "parents": [{"type": "Role", "id": role}]}
+
+    assert one(level, of(project="p")).allowed
+    for who in (of(), of(project="")):
+        assert one(level, who) == Answer(allowed=False, rules=(), problem=False)
+
+
 def test_a_rule_that_raises_refuses_though_cedar_permits() -> None:
     rules = shipped_files()["access.cedar"] + OVERFLOW.encode()
     request = {
@@ -233,4 +247,4 @@ def test_a_schema_that_is_not_taken(schema: bytes) -> None:
 def test_what_the_schema_speaks_of_is_read_from_it() -> None:
     book = shipped().book
     assert book.roles == shipped().roles
-    assert book.actions == {*shipped().levels, "store", "label", "read-audit"}
+    assert book.actions == {*shipped().levels, "store", "label", "read-audit", "read-queue", "settle", "read-status"}
