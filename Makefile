@@ -44,7 +44,8 @@ lock: install  ## resolve requirements/lock.txt and runtime.txt (the image's par
 	$(VENV)/bin/uv pip compile --universal --python-version 3.11 --no-annotate --no-header --extra demo --extra test \
 	  --override requirements/overrides.txt pyproject.toml -o requirements/lock.txt --upgrade
 	$(VENV)/bin/uv pip compile --universal --python-version 3.11 --no-annotate --no-header \
-	  --override requirements/overrides.txt --constraint requirements/lock.txt pyproject.toml -o requirements/runtime.txt
+	  --override requirements/overrides.txt --override requirements/runtime-overrides.txt \
+	  --constraint requirements/lock.txt pyproject.toml -o requirements/runtime.txt
 
 clean:  ## remove the virtual environment and the demo's data
 	rm -rf $(VENV) demo-data demo-data.keys

@@ -7,7 +7,7 @@ rectangle badly (a slanted line, a curve along a rib) becomes a staircase of cel
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -28,13 +28,17 @@ _SLIGHT = 16
 
 @dataclass(frozen=True, kw_only=True)
 class Box:
-    """A half-open rectangle in samples of the stored frame; `confidence` 0 to 1."""
+    """A half-open rectangle in samples of the stored frame; `confidence` 0 to 1.
+
+    `slanted`: one cell of several that cover a piece which fills its rectangle badly.
+    """
 
     top: int
     left: int
     bottom: int
     right: int
     confidence: float
+    slanted: bool = False
 
 
 def boxes(probability: Grey, *, thickest: float) -> Iterator[Box]:
@@ -67,13 +71,18 @@ def boxes(probability: Grey, *, thickest: float) -> Iterator[Box]:
 
 def enlarged(box: Box, factor: int, shape: tuple[int, ...]) -> Box:
     """The box of a picture `factor` times smaller, in samples of the frame of this shape and clipped to it."""
-    return Box(
+    return replace(
+        box,
         top=box.top * factor,
         left=box.left * factor,
         bottom=min(shape[0], (box.bottom + 1) * factor),
         right=min(shape[1], (box.right + 1) * factor),
-        confidence=box.confidence,
     )
+
+
+def turned_back(box: Box, columns: int) -> Box:
+    """The box of a picture turned by 90 degrees against the clock, where it lies on the picture of so many columns."""
+    return replace(box, top=box.left, left=columns - box.bottom, bottom=box.right, right=columns - box.top)
 
 
 def _grown(core: Box, shape: tuple[int, ...]) -> Box:
@@ -111,6 +120,7 @@ def _staircase(piece: NDArray[np.bool_], core: Box, short: float, shape: tuple[i
                 bottom=min(shape[0], first_row + row + _CELL),
                 right=min(shape[1], first_column + int(run[-1]) + 1),
                 confidence=core.confidence,
+                slanted=True,
             )
             if box.bottom > box.top and box.right > box.left:
                 yield box

@@ -7,7 +7,7 @@ what counts as padding follows from the values.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import cv2
@@ -26,6 +26,8 @@ _STEP = 4
 _STRIP, _MARGIN = 1536, 96
 # A normalised value of this many standard deviations is white (or black).
 _REACH = 3.0
+# The residue: what an edge-preserving filter of this reach takes off; contrasts far above `_KEPT` stay in its base.
+_REACH_RESIDUE, _KEPT, _RESIDUE_SCALE = 12, 0.003, 0.03
 # Channels that differ by less than this part of the range show the same.
 _SAME = 0.02
 
@@ -76,6 +78,22 @@ def normalised(plane: Samples) -> Grey | None:
     finite = plane[np.isfinite(plane)] if plane.dtype.kind == "f" else plane
     if finite.size == 0 or finite.min() == finite.max():
         return None
+    return _striped(plane, finite, _normalise)
+
+
+def residue(plane: Samples) -> Grey | None:
+    """What is left of the picture (rows, columns) when an edge-preserving mean is taken off, 8 bits; None if constant.
+
+    Next to a strong edge, where `normalised` turns faint text into nothing, it stays plain. The filter is the guided
+    filter with the picture as its own guide (He, Sun and Tang, "Guided image filtering", 2013).
+    """
+    finite = plane[np.isfinite(plane)] if plane.dtype.kind == "f" else plane
+    if finite.size == 0 or finite.min() == finite.max():
+        return None
+    return _striped(plane, finite, _residue)
+
+
+def _striped(plane: Samples, finite: Samples, look: Callable[[Samples], Grey]) -> Grey:
     if plane.dtype.kind == "f":
         # Differences of the largest doubles overflow.
         plane = plane / float(np.abs(finite).max())
@@ -88,9 +106,25 @@ def normalised(plane: Samples) -> Grey | None:
     for top in range(0, rows, _STRIP):
         stop = min(rows, top + _STRIP)
         first, last = max(0, top - _MARGIN), min(rows, stop + _MARGIN)
-        strip = _normalise(plane[first:last], low, high)
+        strip = look(_unit(plane[first:last], low, high))
         picture[top:stop] = strip[top - first : stop - first]
     return picture
+
+
+def logarithm(samples: Samples) -> Samples:
+    """The samples of a film that is FOR PROCESSING as optical density would show them: the logarithm of what arrived.
+
+    On the values as stored, text over the dense parts of the body is a thousandth of the range. 32 bits, same shape.
+    """
+    values = np.asarray(samples, np.float64)
+    finite = np.isfinite(values)
+    if not finite.any():
+        return np.zeros(samples.shape, np.float32)
+    values = np.where(finite, values, values[finite].min())
+    low = values.min()
+    # A hundred-thousandth of the range away from nothing, so that empty samples do not take up all of the scale.
+    values = np.log((values - low) + max(1.0, (values.max() - low) / 100_000))
+    return np.asarray(values, np.float32)
 
 
 def halved(plane: Samples) -> Samples:
@@ -105,12 +139,16 @@ def _floats(plane: Samples) -> Samples:
     return plane.astype(np.float32 if plane.itemsize <= 2 or plane.dtype == np.float32 else np.float64)
 
 
-def _normalise(plane: Samples, low: float, high: float) -> Grey:
+def _unit(plane: Samples, low: float, high: float) -> Samples:
     values = _floats(plane)
     if plane.dtype.kind == "f":
         values = np.nan_to_num(values, nan=low, posinf=high, neginf=low)
     values = np.asarray((values - low) / (high - low), np.float32)
     np.clip(values, -0.5, 1.5, out=values)
+    return values
+
+
+def _normalise(values: Samples) -> Grey:
     rows, columns = values.shape
     small = (max(1, columns // _STEP), max(1, rows // _STEP))
     mean = _blur(cv2.resize(values, small, interpolation=cv2.INTER_AREA))
@@ -121,6 +159,23 @@ def _normalise(plane: Samples, low: float, high: float) -> Grey:
     values += 128
     np.clip(values, 0, 255, out=values)
     return np.asarray(values, np.uint8)
+
+
+def _residue(values: Samples) -> Grey:
+    mean = _box(values)
+    variance = _box(values * values)
+    variance -= mean * mean
+    slope = variance / (variance + np.float32(_KEPT))
+    # The base is slope * value + offset, both averaged over the neighbourhood.
+    offset = _box(mean * (1 - slope))
+    values -= _box(slope) * values + offset
+    values *= np.float32(1 / _RESIDUE_SCALE)
+    return np.asarray(np.tanh(values) * 127 + 128, np.uint8)
+
+
+def _box(picture: Samples) -> Samples:
+    side = 2 * _REACH_RESIDUE + 1
+    return np.asarray(cv2.boxFilter(picture, -1, (side, side)), np.float32)
 
 
 def _blur(picture: Samples) -> Samples:

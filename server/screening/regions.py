@@ -13,20 +13,53 @@ from dataclasses import dataclass
 import orjson
 
 from server.errors import SealBroken
-from server.model import Region, RegionKind
+from server.model import LiftReason, Region, RegionKind
 
 # More rectangles than this on one frame are one: the whole frame.
 MOST_PER_FRAME = 2000
-_FORMAT = "safelight-regions-1"
-_FIELDS = ("kind", "top_row", "left_column", "row_count", "column_count", "frames", "confidence")
+REVIEW, RESIDUAL = "review", "residual"
+"""Who found a region, where it is not the detectors that the set's version names: a person, or the second look."""
+_FORMAT, _FIRST_FORMAT = "safelight-regions-2", "safelight-regions-1"
+_FIRST_FIELDS = ("kind", "top_row", "left_column", "row_count", "column_count", "frames", "confidence")
+_FIELDS = (*_FIRST_FIELDS, "detector", "content")
+# What a region's text can be said to be, "" where that is not certain.
+# What the second look marks and cannot read, so that nobody need be called.
+UNREAD = "unread"
+_CONTENTS = ("", "marker", "technique", UNREAD)
+_FIRST_MEMBERS = {"format", "version", "regions"}
+_MEMBERS = {*_FIRST_MEMBERS, "lifted", "residual", "settled"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lifted:
+    """A region that a detector found and a person has lifted, and why."""
+
+    region: Region
+    reason: LiftReason
+
+
+@dataclass(frozen=True, kw_only=True)
+class Residual:
+    """What the second look at the masked frames gave: by which version, on how many frames, how many lines it read."""
+
+    version: str
+    frames: int
+    lines: int
 
 
 @dataclass(frozen=True, kw_only=True)
 class RegionSet:
-    """All regions of one instance and the `version` of the detector that found them."""
+    """All regions of one instance and the `version` of the detectors that found them.
+
+    `lifted` are regions that a person has taken off. `settled`: a person has looked, so that what the detectors cannot
+    be sure of is decided. `residual` is None where there was no second look.
+    """
 
     version: str
     regions: tuple[Region, ...]
+    lifted: tuple[Lifted, ...] = ()
+    residual: Residual | None = None
+    settled: bool = False
 
 
 def whole_frame(rows: int, columns: int, frame_number: int, kind: RegionKind = RegionKind.TEXT) -> Region:
@@ -66,42 +99,83 @@ def merged(regions: Sequence[Region], rows: int, columns: int, frame_number: int
 
 def encode_regions(regions: RegionSet) -> bytes:
     """The set as JSON. `decode_regions` gives an equal set back."""
+    residual = regions.residual
     return orjson.dumps(
         {
             "format": _FORMAT,
             "version": regions.version,
-            "regions": [
-                {
-                    "kind": region.kind.value,
-                    "top_row": region.top_row,
-                    "left_column": region.left_column,
-                    "row_count": region.row_count,
-                    "column_count": region.column_count,
-                    "frames": None if region.frames is None else sorted(region.frames),
-                    "confidence": float(region.confidence),
-                }
-                for region in regions.regions
-            ],
+            "regions": [_entry(region) for region in regions.regions],
+            "lifted": [{"region": _entry(one.region), "reason": one.reason.value} for one in regions.lifted],
+            "residual": None if residual is None else [residual.version, residual.frames, residual.lines],
+            "settled": regions.settled,
         }
     )
 
 
+def _entry(region: Region) -> dict[str, object]:
+    return {
+        "kind": region.kind.value,
+        "top_row": region.top_row,
+        "left_column": region.left_column,
+        "row_count": region.row_count,
+        "column_count": region.column_count,
+        "frames": None if region.frames is None else sorted(region.frames),
+        "confidence": float(region.confidence),
+        "detector": region.detector,
+        "content": region.content,
+    }
+
+
 def decode_regions(body: bytes) -> RegionSet:
-    """The set that `encode_regions` made. Raises `SealBroken` for anything else."""
+    """The set that `encode_regions` made, now or in its first format. Raises `SealBroken` for anything else."""
     try:
         content = orjson.loads(body)
     except orjson.JSONDecodeError:
         raise SealBroken("a region set is not JSON") from None
-    if not isinstance(content, dict) or set(content) != {"format", "version", "regions"}:
+    first = isinstance(content, dict) and content.get("format") == _FIRST_FORMAT
+    if not isinstance(content, dict) or set(content) != (_FIRST_MEMBERS if first else _MEMBERS):
         raise SealBroken("a region set has the wrong members")
     version, regions = content["version"], content["regions"]
-    if content["format"] != _FORMAT or not isinstance(version, str) or not isinstance(regions, list):
+    known = first or content["format"] == _FORMAT
+    if not known or not isinstance(version, str) or not isinstance(regions, list):
         raise SealBroken("a region set has the wrong form")
-    return RegionSet(version=version, regions=tuple(_region(entry) for entry in regions))
+    if first:
+        whole = [{**entry, "detector": "", "content": ""} if _has(entry, _FIRST_FIELDS) else None for entry in regions]
+        return RegionSet(version=version, regions=tuple(map(_region, whole)))
+    lifted, settled = content["lifted"], content["settled"]
+    if not isinstance(lifted, list) or type(settled) is not bool:
+        raise SealBroken("a region set has the wrong form")
+    return RegionSet(
+        version=version,
+        regions=tuple(map(_region, regions)),
+        lifted=tuple(map(_lifted, lifted)),
+        residual=_residual(content["residual"]),
+        settled=settled,
+    )
+
+
+def _lifted(entry: object) -> Lifted:
+    if not isinstance(entry, dict) or set(entry) != {"region", "reason"} or entry["reason"] not in list(LiftReason):
+        raise SealBroken("a lifted region is not one")
+    return Lifted(region=_region(entry["region"]), reason=LiftReason(entry["reason"]))
+
+
+def _residual(value: object) -> Residual | None:
+    if value is None:
+        return None
+    if not isinstance(value, list) or len(value) != 3 or not isinstance(value[0], str):
+        raise SealBroken("a second look is not one")
+    if not _whole(value[1], 0) or not _whole(value[2], 0):
+        raise SealBroken("a second look is not one")
+    return Residual(version=value[0], frames=value[1], lines=value[2])
+
+
+def _has(entry: object, fields: Sequence[str]) -> bool:
+    return isinstance(entry, dict) and set(entry) == set(fields)
 
 
 def _region(entry: object) -> Region:
-    if not isinstance(entry, dict) or set(entry) != set(_FIELDS):
+    if not isinstance(entry, dict) or not _has(entry, _FIELDS):
         raise SealBroken("a region has the wrong members")
     numbers = [entry[name] for name in ("top_row", "left_column", "row_count", "column_count")]
     frames, confidence = entry["frames"], entry["confidence"]
@@ -111,8 +185,10 @@ def _region(entry: object) -> Region:
         raise SealBroken("a region's frames are not frame numbers")
     if type(confidence) is not float or not math.isfinite(confidence) or not 0 <= confidence <= 1:
         raise SealBroken("a region's confidence is not one")
-    if entry["kind"] not in list(RegionKind):
+    if entry["kind"] not in list(RegionKind) or not isinstance(entry["detector"], str):
         raise SealBroken("a region's kind is unknown")
+    if entry["content"] not in _CONTENTS:
+        raise SealBroken("a region's content is unknown")
     return Region(
         kind=RegionKind(entry["kind"]),
         top_row=numbers[0],
@@ -121,6 +197,8 @@ def _region(entry: object) -> Region:
         column_count=numbers[3],
         frames=None if frames is None else frozenset(frames),
         confidence=confidence,
+        detector=entry["detector"],
+        content=entry["content"],
     )
 
 

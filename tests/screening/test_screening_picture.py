@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from numpy.typing import DTypeLike
 
-from server.screening.picture import halved, normalised, planes, value_range
+from server.screening import picture
+from server.screening.picture import halved, logarithm, normalised, planes, residue, value_range
 
 RAMP = np.linspace(0, 1000, 200 * 300).reshape(200, 300)
 
@@ -105,3 +106,38 @@ def test_indices_and_colours_of_a_palette_are_looked_at() -> None:
 
 def test_halving_keeps_the_mean() -> None:
     assert abs(float(halved(RAMP.astype(np.uint16)).mean()) - RAMP.mean()) < 1
+
+
+def test_the_logarithm_shows_text_over_dense_parts_and_takes_any_values() -> None:
+    film = np.geomspace(20, 60000, 500).astype(np.uint16)[None].repeat(500, axis=0)
+    film[200:220, 20:60] += 4
+    low, high = value_range(film)
+    assert np.ptp(film[190:230, 40].astype(float)) < 0.001 * (high - low)
+    shown = logarithm(film[:, :, None])
+    assert shown.shape == (500, 500, 1)
+    low, high = value_range(shown[:, :, 0])
+    assert np.ptp(shown[190:230, 40, 0]) > 0.01 * (high - low)
+    assert np.isfinite(logarithm(np.array([[[np.nan], [np.inf]], [[-5.0], [3.0]]]))).all()
+    assert not logarithm(np.full((2, 2, 1), np.nan)).any()
+
+
+def test_the_residue_keeps_faint_letters_beside_a_strong_edge() -> None:
+    film = np.zeros((400, 400), np.uint16)
+    film[:, 200:] = 4000
+    film[100:300:8, 185:195] += 100
+    plain, left = normalised(film), residue(film)
+    assert plain is not None
+    assert left is not None
+    assert np.ptp(left[150:250, 190].astype(int)) > 2 * np.ptp(plain[150:250, 190].astype(int))
+    assert residue(np.zeros((5, 5), np.uint8)) is None
+
+
+@pytest.mark.parametrize("dtype", ["u1", "i2", ">u2", "u4", "f4", "f8"])
+def test_the_residue_of_strips_is_that_of_the_whole(dtype: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    film = np.random.default_rng(5).integers(0, 127, (700, 60)).astype(dtype)
+    whole = residue(film)
+    monkeypatch.setattr(picture, "_STRIP", 128)
+    striped = residue(film)
+    assert whole is not None
+    assert striped is not None
+    assert np.abs(whole.astype(int) - striped).max() <= 1

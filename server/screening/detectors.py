@@ -1,0 +1,67 @@
+"""All that looks at a film, as one: what they are together is the version that is stored with every region set."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from server.model import Region
+from server.screening.faces import FaceDetector
+from server.screening.finders import FaceFinder
+from server.screening.heads import HeadFinder
+from server.screening.picture import Samples
+from server.screening.residual import ResidualDetector
+from server.screening.series import SeriesHeads
+from server.screening.template import head_template
+from server.screening.text import TextDetector
+
+
+class TextFinder(Protocol):
+    """Finds the text of one decoded frame, as `TextDetector` does."""
+
+    def version(self) -> str: ...
+
+    def find(
+        self, samples: Samples, *, frame_number: int, palette: Samples | None = None, palette_first: int = 0
+    ) -> list[Region]: ...
+
+
+class ResidualFinder(Protocol):
+    """Reads a masked frame outside of what is hidden, as `ResidualDetector` does."""
+
+    def version(self) -> str: ...
+
+    def find(
+        self,
+        samples: Samples,
+        *,
+        hidden: Sequence[tuple[int, int, int, int]],
+        frame_number: int,
+        palette: Samples | None = None,
+        palette_first: int = 0,
+    ) -> list[Region]: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Detectors:
+    """One of each, for one thread."""
+
+    text: TextFinder
+    residual: ResidualFinder
+    faces: FaceFinder
+    heads: SeriesHeads
+
+    def version(self) -> str:
+        """Detectors and configurations; a region set with another one is made anew."""
+        return "+".join(one.version() for one in (self.text, self.residual, self.faces, self.heads))
+
+
+def load(threads: int = 1) -> Detectors:
+    """The detectors with their pinned weights. Raises `ConfigurationError` when one is missing or another."""
+    return Detectors(
+        text=TextDetector(threads=threads),
+        residual=ResidualDetector(threads=threads),
+        faces=FaceDetector(threads=threads),
+        heads=SeriesHeads(HeadFinder(head_template())),
+    )

@@ -1,0 +1,124 @@
+"""A frame like the one before costs nothing; a sample that changed is always looked at."""
+
+from __future__ import annotations
+
+import numpy as np
+from test_screening_text import Picture, burned, corner, glyphs, mask
+
+from server.model import Region, RegionKind
+from server.screening.cine import AROUND, LONGEST, Looked, next_frame
+from server.screening.text import TextDetector
+
+
+class Eye:
+    """Finds every sample above 99, as one rectangle, and notes what it was shown."""
+
+    def __init__(self) -> None:
+        self.looks: list[tuple[int, ...]] = []
+
+    def __call__(self, samples: Picture, frame_number: int) -> list[Region]:
+        self.looks.append(samples.shape)
+        rows, columns = np.nonzero(samples[:, :, 0] > 99)
+        if rows.size == 0:
+            return []
+        return [
+            Region(
+                kind=RegionKind.TEXT,
+                top_row=int(rows.min()),
+                left_column=int(columns.min()),
+                row_count=int(np.ptp(rows)) + 1,
+                column_count=int(np.ptp(columns)) + 1,
+                frames=frozenset({frame_number}),
+                content="marker",
+            )
+        ]
+
+
+def frames(*spots: tuple[int, int] | None) -> list[Picture]:
+    made = []
+    for spot in spots:
+        frame = np.zeros((1000, 1000, 1), np.uint8)
+        frame[20:40, 20:200] = 200
+        if spot is not None:
+            frame[spot[0] : spot[0] + 10, spot[1] : spot[1] + 30] = 150
+        made.append(frame)
+    return made
+
+
+def run(eye: Eye, made: list[Picture]) -> list[Looked]:
+    done: list[Looked] = []
+    for number, frame in enumerate(made, 1):
+        done.append(next_frame(done[-1] if done else None, frame, number, eye))
+    return done
+
+
+def test_sixty_equal_frames_are_looked_at_once() -> None:
+    eye = Eye()
+    done = run(eye, frames(*[None] * 60))
+    assert eye.looks == [(1000, 1000, 1)]
+    assert [one.regions[0].frames for one in done] == [frozenset({number}) for number in range(1, 61)]
+
+
+def test_what_appears_is_found_and_only_its_surroundings_are_looked_at() -> None:
+    eye = Eye()
+    made = frames(None, (700, 700), (700, 700), None)
+    done = run(eye, made)
+    assert eye.looks[1:] == [(10 + 2 * AROUND, 30 + 2 * AROUND, 1)] * 2
+    for one, frame in zip(done, made, strict=True):
+        assert mask(one.regions, frame.shape)[frame[:, :, 0] > 99].all()
+
+
+def test_one_changed_sample_is_looked_at() -> None:
+    eye = Eye()
+    made = frames(None, None)
+    made[1][999, 0] = 101
+    done = run(eye, made)
+    assert len(eye.looks) == 2
+    assert mask(done[1].regions, made[1].shape)[999, 0]
+
+
+def test_a_change_of_half_the_frame_is_a_look_at_the_whole() -> None:
+    eye = Eye()
+    made = frames(None, None)
+    made[1][100:900, 100:900] += 1
+    run(eye, made)
+    assert eye.looks == [(1000, 1000, 1)] * 2
+
+
+def test_another_shape_or_kind_of_sample_is_a_look_at_the_whole() -> None:
+    eye = Eye()
+    (first,) = frames(None)
+    run(eye, [first, first[:500], first[:500].astype(np.uint16)])
+    assert [look[0] for look in eye.looks] == [1000, 500, 500]
+
+
+def test_what_changed_is_no_marker_for_certain() -> None:
+    eye = Eye()
+    made = frames(None, None)
+    made[1][20:40, 20:200] = 50
+    done = run(eye, made)
+    assert {one.content for one in done[0].regions} == {"marker"}
+    assert {one.content for one in done[1].regions} == {""}
+
+
+def test_looks_at_parts_do_not_go_on_for_ever() -> None:
+    eye = Eye()
+    run(eye, frames(*[(500 + number % 2, 500) for number in range(LONGEST + 2)]))
+    assert [look[0] for look in eye.looks].count(1000) == 2
+
+
+def test_not_a_number_is_looked_at_every_time() -> None:
+    eye = Eye()
+    frame = np.full((1000, 1000, 1), np.nan, np.float32)
+    run(eye, [frame, frame])
+    assert len(eye.looks) == 2
+
+
+def test_text_that_one_frame_shows_is_found(detector: TextDetector) -> None:
+    banner, _ = burned(corner(), glyphs("MUSTER^MAXIMA", 24), 20, 20, 0.6)
+    film, place = burned(banner, glyphs("NORA", 20), 370, 330, 0.5)
+    done: Looked | None = None
+    for number, frame in enumerate((banner, film, banner), 1):
+        done = next_frame(done, frame[:, :, None], number, lambda part, of: detector.find(part, frame_number=of))
+        if number == 2:
+            assert mask(done.regions, film.shape)[place].mean() >= 0.99
