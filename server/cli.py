@@ -23,6 +23,7 @@ COMMANDS = {
     "label": "label",
     "policy": "policy",
     "project": "project",
+    "review": "review",
     "screen": "screen",
     "serve": "serve",
     "token": "token",

@@ -57,6 +57,12 @@ class NotFound(SafelightError):
     public = "not found"
 
 
+class MethodNotAllowed(SafelightError):
+    """The resource has no such method (405)."""
+
+    public = "the method is not allowed"
+
+
 class NotAcceptable(SafelightError):
     """None of the acceptable media types can be produced at this level (406)."""
 
@@ -67,6 +73,12 @@ class Conflict(SafelightError):
     """The store already holds something that this would contradict (409)."""
 
     public = "conflicts with what is stored"
+
+
+class PreconditionFailed(SafelightError):
+    """The resource is no longer what the request says it was, or the request does not say (412, 428)."""
+
+    public = "the film has changed in the meantime; read it again"
 
 
 class TooLarge(SafelightError):
@@ -99,6 +111,12 @@ class DecodeFailed(SafelightError):
     public = "the pixel data could not be decoded"
 
 
+class DetectorNonsense(SafelightError):
+    """A detector gave regions that cannot be (500): outside of the frame, without size, not a number."""
+
+    public = "the film could not be screened"
+
+
 class SealBroken(SafelightError):
     """A sealed object or row does not authenticate (500): altered, swapped, truncated, or the wrong key."""
 
@@ -121,6 +139,16 @@ class AuditUnavailable(SafelightError):
     """The audit entry could not be made durable, so there is no answer (503)."""
 
     public = "the audit journal is not available"
+
+
+class RangeNotSatisfiable(SafelightError):
+    """No byte of the representation, which has `length` bytes, is in the asked range (416)."""
+
+    public = "the representation has no such range"
+
+    def __init__(self, length: int = 0) -> None:
+        super().__init__()
+        self.length = length
 
 
 class Busy(SafelightError):

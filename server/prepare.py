@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import groupby
 from typing import Any
 
@@ -18,8 +18,8 @@ import orjson
 from server.develop import Described, described, unseal_each
 from server.errors import SealBroken
 from server.metadata.forms import pack, unpack
-from server.metadata.masked import PixelForm
 from server.model import Identifier, IdentifierKind, InstanceRecord, StudyRecord
+from server.pixels.description import PixelDescription
 from server.services import Services
 from server.vault.envelope import derive
 
@@ -69,8 +69,8 @@ def _name(services: Services, records: Sequence[InstanceRecord]) -> str:
 
 def _written(series: Series) -> bytes:
     facts = {
-        "objects": [[one.record.content.name, one.pixel_keyword, one.bits_allocated] for one in series.instances],
-        "forms": [vars(one.form) if one.form is not None else None for one in series.instances],
+        "objects": [[one.record.content.name, one.pixel_keyword, one.decoded] for one in series.instances],
+        "descriptions": [asdict(one.description) if one.description else None for one in series.instances],
         "row_keys": [[key.kind.value, key.value, row.hex()] for key, row in series.row_keys.items()],
     }
     head = orjson.dumps(facts)
@@ -85,18 +85,23 @@ def _read(form: bytes, records: Sequence[InstanceRecord]) -> Series:
     }
     by_name = {record.content.name: record for record in records}
     found = {}
-    for (name, keyword, bits), form_of, elements in zip(
-        facts["objects"], facts["forms"], unpack(form[start:]), strict=True
+    for (name, keyword, decoded), description, elements in zip(
+        facts["objects"], facts["descriptions"], unpack(form[start:]), strict=True
     ):
         found[name] = Described(
             record=by_name[name],
             elements=elements,
             row_keys=row_keys,
             pixel_keyword=keyword,
-            bits_allocated=bits,
-            form=PixelForm(**form_of) if form_of is not None else None,
+            description=_description(description) if description is not None else None,
+            decoded=decoded,
         )
     if found.keys() != by_name.keys():
         raise SealBroken("the prepared form is not of the objects that it is named by")
     instances = tuple(found[record.content.name] for record in records)
     return Series(study=records[0].study, instances=instances, row_keys=row_keys)
+
+
+def _description(written: dict[str, Any]) -> PixelDescription:
+    padding = written["padding"]
+    return PixelDescription(**{**written, "padding": tuple(padding) if padding is not None else None})

@@ -5,16 +5,19 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from server import record
 from server.admit import Admission, View, admit, leaves
-from server.errors import NotAcceptable
+from server.anonymize import anonymised
+from server.errors import Busy, NotAcceptable
 from server.metadata.deidentify import Shared
 from server.metadata.pseudonyms import Names
 from server.model import Action, Ask, InstanceRecord, Representation
 from server.multipart import Part, write
 from server.negotiate import Choice
+from server.ranges import content_range, selected
 from server.services import Services
 from server.vault.envelope import derive
 
@@ -33,10 +36,21 @@ class Transaction:
 
     @classmethod
     def begin(
-        cls, services: Services, ask: Ask, action: Action, choice: Choice, path: Mapping[str, str]
+        cls,
+        services: Services,
+        ask: Ask,
+        action: Action,
+        choice: Choice,
+        path: Mapping[str, str],
+        *,
+        anonymous: bool = False,
     ) -> Transaction:
-        """Find and decide. Raises as `admit`, and `NotAcceptable` where only attributes of it leave."""
-        admission = _leaving(admit(services, ask, action, **path), action)
+        """Find and decide. Raises as `admit` and, if `anonymous`, as `anonymised`, and `NotAcceptable` where only
+        attributes of it leave."""
+        admission = admit(services, ask, action, **path)
+        if anonymous:
+            admission = anonymised(services, admission, action)
+        admission = _leaving(admission, action)
         return cls(services=services, ask=ask, action=action, choice=choice, path=path, admission=admission)
 
     @property
@@ -54,23 +68,33 @@ class Transaction:
         origin = self.services.settings.public_url
         return f"{origin}/dicomweb/studies/{study}/series/{series}/instances/{instance}"
 
-    def answer(self, develop: Callable[[], bytes], *, extra: str = "") -> Representation:
+    def answer(self, develop: Callable[[], bytes], *, extra: str = "", ranges: bool = False) -> Representation:
         """One body, developed unless the caller holds this very view already; recorded either way.
 
-        `extra` is whatever else the body depends on, for the entity tag.
+        `extra` is whatever else the body depends on, for the entity tag; with `ranges` a part of it may be asked for.
+        Raises `RangeNotSatisfiable`.
         """
         etag = self._etag(extra)
-        held = etag in self.ask.held_etags
+        held = self._held(etag)
         media_type = self.choice.media_type
         if self.choice.transfer_syntax:
             media_type += f"; transfer-syntax={self.choice.transfer_syntax}"
-        body = b"" if held else develop()
-        return self._record(Representation(media_type=media_type, body=body, status=304 if held else 200, etag=etag))
+        headers = {"Accept-Ranges": "bytes"} if ranges else {}
+        if held:
+            held_already = Representation(media_type=media_type, body=b"", status=304, etag=etag, headers=headers)
+            return self._record(held_already)
+        body, status = develop(), 200
+        # A weak tag or a date in If-Range is never this strong tag: then the whole is sent.
+        part = selected(self.ask.byte_range, len(body)) if ranges and self.ask.if_range in ("", etag) else None
+        if part is not None:
+            headers["Content-Range"] = content_range(part, len(body))
+            body, status = body[part.start : part.stop], 206
+        return self._record(Representation(media_type=media_type, body=body, status=status, etag=etag, headers=headers))
 
     def answer_parts(self, parts: Iterator[Part], *, extra: str = "") -> Representation:
         """A streamed multipart body. The first part is developed before the answer begins, so its failure is told."""
         etag = self._etag(extra)
-        if etag in self.ask.held_etags:
+        if self._held(etag):
             return self._record(Representation(media_type="", body=b"", status=304, etag=etag))
         first = next(parts)
         boundary = self.services.randomness.bytes(16, "multipart-boundary").hex()
@@ -88,7 +112,11 @@ class Transaction:
             told = f'299 safelight "{left_out} objects of kinds that are not sent here were left out"'
             representation = replace(representation, headers={**representation.headers, "Warning": told})
         subject = record.Subject(action=self.action, object="/".join(self.path.values()), permit=permit)
-        return record.answer(self.services, self.ask, subject, representation)
+        answer = record.answer(self.services, self.ask, subject, representation)
+        # Only the order of screening again depends on it, so a busy database is no reason to fail.
+        with suppress(Busy):
+            self.services.catalog.note_use(self.instances[0].study.row, self.services.clock())
+        return answer
 
     def kept(self, develop: Callable[[], bytes]) -> bytes:
         """What `develop` gives, from the sealed cache if this very view was developed before.
@@ -104,6 +132,10 @@ class Transaction:
             self.services.cache.put(key, name, body)
         return body
 
+    def _held(self, etag: str) -> bool:
+        """Whether If-None-Match names this view: then nothing of it is sent, nor developed."""
+        return etag in self.ask.held_etags or "*" in self.ask.held_etags
+
     def _etag(self, extra: str) -> str:
         return f'"{self._digest(extra)[:40]}"'
 
@@ -112,7 +144,7 @@ class Transaction:
         permit, caller = self.admission.permit, self.ask.caller
         parts = [
             self.services.code, self.action.value, permit.policy, permit.level.fingerprint, permit.acting_role,
-            caller.project or "", repr(caller.patient), repr(self.choice), extra,
+            caller.project or "", (self.view.domain or b"").hex(), repr(caller.patient), repr(self.choice), extra,
             *(one.row + one.revision.hex() + one.study.revision.hex() for one in self.instances),
         ]  # fmt: skip
         return hmac.new(self.services.etag_key, "\x00".join(parts).encode(), hashlib.sha256).hexdigest()

@@ -7,12 +7,25 @@ lease in the catalogue runs out instead.
 from __future__ import annotations
 
 import fcntl
+import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
+from server.model import ReviewReason
 from server.services import Services
+
+_NOBODY: Mapping[int, ReviewReason] = {}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pace:
+    """How a worker gets on: films since it began, and films a second over the last ones."""
+
+    done: int
+    rate: float
 
 
 @contextmanager
@@ -31,8 +44,40 @@ def at_work(services: Services) -> Iterator[str]:
         os.close(descriptor)
 
 
-def release_ended(services: Services) -> int:
-    """Give back to the queue what workers were busy with that have ended; returns how many films. Raises `Busy`."""
+def note_pace(services: Services, worker: str, pace: Pace) -> None:
+    """Write a worker's pace where `paces` finds it; numbers only, and of no film in particular."""
+    (_directory(services) / worker).write_text(json.dumps([pace.done, pace.rate]), "utf-8")
+
+
+def paces(services: Services) -> list[Pace]:
+    """The pace of every living worker on this machine."""
+    directory = _directory(services)
+    found = []
+    for path in list(directory.iterdir()) if directory.is_dir() else []:
+        try:
+            with path.open("rb") as file:
+                if _is_locked(file.fileno()):
+                    done, rate = json.loads(file.read() or b"[0, 0]")
+                    found.append(Pace(done=int(done), rate=float(rate)))
+        except (FileNotFoundError, ValueError):
+            # It has just ended, or is just writing.
+            continue
+    return found
+
+
+def _is_locked(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    return False
+
+
+def release_ended(services: Services, how: Mapping[int, ReviewReason] = _NOBODY) -> int:
+    """Give back to the queue what workers were busy with that have ended; returns how many films. Raises `Busy`.
+
+    `how` tells of process ids how they ended, where that is known.
+    """
     directory = _directory(services)
     if not directory.is_dir():
         return 0
@@ -44,7 +89,9 @@ def release_ended(services: Services) -> int:
             continue
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            freed += services.catalog.release(path.name, attempted=True)
+            pid = path.name.partition("-")[0]
+            fault = how.get(int(pid)) if pid.isdigit() else None
+            freed += services.catalog.release(path.name, attempted=True, fault=fault)
             path.unlink(missing_ok=True)
         except BlockingIOError:
             continue

@@ -19,7 +19,7 @@ from server.auth.keys import FixedKeys
 from server.demo.users import DemoUser, demo_users, mint_token, new_signing_key, public_key_set
 from server.model import PatientIdentity
 from server.screen import drain
-from server.screening.text import TextDetector
+from server.screening.detectors import Detectors, load
 from server.services import Services, initialise, open_services
 from server.settings import Settings
 from server.web.app import create_app
@@ -47,9 +47,9 @@ class FixedRandomness:
 
 
 @cache
-def detector() -> TextDetector:
-    """One detector for the whole run: compiling it is the slow part."""
-    return TextDetector()
+def detector() -> Detectors:
+    """One of each detector for the whole run: compiling them is the slow part."""
+    return load()
 
 
 class House:

@@ -22,7 +22,7 @@ GENERATED = frozenset({"server.model.ps315_2026d", "server.metadata.iod_types", 
 HOMES = {
     "flask": {"web", "demo"}, "werkzeug": {"web", "demo"}, "jinja2": {"web", "demo"}, "gunicorn": {"web"},
     "sqlalchemy": {"catalog", "services"}, "alembic": {"catalog"}, "pg8000": {"catalog"}, "sqlite3": {"catalog"},
-    "cedarpy": {"policy"}, "openvino": {"screening"}, "click": {"commands", "cli"},
+    "cedarpy": {"policy"}, "openvino": {"screening"}, "SimpleITK": {"screening"}, "click": {"commands", "cli"},
 }  # fmt: skip
 CHANCE = frozenset({"time", "random", "secrets", "uuid"})
 CLOCKS = frozenset({"now", "utcnow", "today", "default_rng"})
@@ -36,7 +36,7 @@ PURE = (
     "server.auth.tokens", "server.auth.claims", "server.auth.sessions", "server.auth.strict_json",
     "server.vault.envelope", "server.vault.rows", "server.vault.keyring_format",
     "server.audit.entries", "server.audit.head", "server.audit.recovery",
-    "server.negotiate", "server.multipart", "server.query",
+    "server.negotiate", "server.multipart", "server.query", "server.ranges",
 )  # fmt: skip
 # The decoders' pool and their process, the reader of the policy directory, the weights inside a package, the lock of
 # the journal that gives up after a while, scripts that write generated modules: what these modules are for.
@@ -45,12 +45,15 @@ IMPURE = {
     "server.pixels.decoder_child": {"os", "resource", "sys"},
     "server.policy.bundle": {"pathlib", "open"},
     "server.screening.weights": {"pathlib", "read_bytes"},
+    "server.screening.packaged": {"pathlib", "read_bytes"},
     "server.audit.disk": {"time"},
     "server.metadata.generate_ps315": {"pathlib", "sys", "read_text", "write_text"},
     "server.metadata.generate_types": {"pathlib", "sys", "read_text", "write_text"},
     "server.metadata.generate_terms": {"pathlib", "sys", "read_text", "write_text"},
 }
-ENCODERS = ("server.pixels.encode", "server.metadata.write", "server.metadata.json_model")
+ENCODERS = (
+    "server.pixels.encode", "server.metadata.write", "server.metadata.json_model", "server.metadata.xml_model",
+)  # fmt: skip
 MAKERS = {
     "MaskedFrame": "server.pixels.redact",
     "MaskedPicture": "server.pixels.render",
@@ -58,11 +61,13 @@ MAKERS = {
 }
 # What shows an original or says that it is masked, and the only ones who may import it.
 RESERVED = {
-    "server.develop.decoded_frame": ("server.screen",),
-    "server.pixels.decode": ("server.develop",),
-    "server.pixels.frame": ("server.develop", "server.screen", "server.pixels"),
+    "server.develop.decoded_frame": ("server.look", "server.volumes", "server.same"),
+    "server.pixels.decode": ("server.develop", "server.same"),
+    "server.pixels.frame": ("server.develop", "server.look", "server.volumes", "server.same", "server.pixels"),
     "server.metadata.json_model.elements_to_json": ("server.metadata",),
     "server.metadata.encode": ("server.metadata",),
+    "server.metadata.xml_model.from_json": ("server.metadata", "server.search", "server.outcomes"),
+    "server.pixels.encode_more": ("server.pixels",),
     "server.metadata.masked.masked_dataset": ("server.metadata.deidentify",),
     "server.metadata.masked.with_pixel_form": ("server.develop",),
 }

@@ -28,14 +28,19 @@ OPEN = frozenset(
         ("POST", "/role"),
         ("POST", "/sign-out"),
         ("GET", "/healthz"),
+        ("GET", "/conformance"),
+        ("GET", "/openapi.json"),
         ("GET", "/.well-known/oauth-protected-resource"),
-        ("GET", "/static/<path:filename>"),
+        ("GET", "/static/<filename>"),
     }
 )
 GOVERNED = {
     Action.STORE: {"technologist"},
     Action.LABEL: {"security-administrator"},
     Action.READ_AUDIT: {"security-auditor"},
+    Action.READ_QUEUE: {"privacy-reviewer"},
+    Action.SETTLE: {"privacy-reviewer"},
+    Action.READ_STATUS: {"privacy-reviewer", "system-administrator"},
 }
 LABELS = {"departments": ["radiology"], "care_team": []}
 
@@ -56,6 +61,8 @@ class Probe:
             body = {"data": part10_bytes(chest_film())}
         elif self.action is Action.LABEL:
             body = {"json": LABELS}
+        elif self.action is Action.SETTLE:
+            body = {"json": {"verdict": "mask-wholly"}}
         return house.request(self.method, self.path, user, headers=headers, **body)
 
 

@@ -6,7 +6,6 @@ import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import cast
 from urllib.parse import quote
 
 import pytest
@@ -17,15 +16,20 @@ from server.auth.claims import caller_from_claims
 from server.auth.provider import Provider
 from server.errors import DecodeFailed
 from server.model import Caller, Region
-from server.negotiate import EXPLICIT_LITTLE_ENDIAN, LOSSLESS_SYNTAXES, Choice, Offer, choose
+from server.negotiate import LOSSLESS_SYNTAXES, NATIVE_SYNTAXES, Choice, Offer, choose
 from server.screen import screen_next
-from server.screening.text import TextDetector
+from server.screening.detectors import Detectors
+from server.screening.heads import HeadFinder
+from server.screening.series import SeriesHeads
+from server.screening.template import head_template
 from server.web import dicomweb, session
 from server.web.app import create_app
 
 Rule = tuple[str, str]
 FORM_TOKEN = "form-token"
 COOKIE = "safelight-demo"
+# What only ever takes a token, never a browser's session.
+_BY_TOKEN = ("/dicomweb", "/wado", "/labels", "/audit", "/review", "/metrics")
 # What a bulk data path may name: the pixels, and everything binary that the films hide something in.
 ELEMENTS = ("7FE00010", "00111002", "60003000", "50003000", "00420011", "00282000", "FFFCFFFC", "00880200/0/7FE00010")
 FILTERS = (
@@ -67,7 +71,7 @@ class Client:
         """Send one request and read the answer to its end."""
         headers = {"Accept": call.accept, **call.headers}
         house.client.delete_cookie(COOKIE)
-        if self.cookie and not call.path.startswith(("/dicomweb", "/wado", "/labels", "/audit")):
+        if self.cookie and not call.path.startswith(_BY_TOKEN):
             house.client.set_cookie(COOKIE, self.cookie)
             headers |= {"Sec-Fetch-Site": "same-origin"}
         elif self.token is not None:
@@ -101,9 +105,25 @@ class FixedDetector:
         return list(self._regions)
 
 
+class SilentDetector:
+    """Stands in for the second look: it reads nothing."""
+
+    def version(self) -> str:
+        return "silent"
+
+    def find(self, samples: object, **_: object) -> list[Region]:
+        assert samples is not None
+        return []
+
+
 def screen(house: House, regions: Sequence[Region] | None) -> None:
     """Screen everything that waits with these regions for its outcome."""
-    detector = cast(TextDetector, FixedDetector(regions))
+    detector = Detectors(
+        text=FixedDetector(regions),
+        residual=SilentDetector(),
+        faces=SilentDetector(),
+        heads=SeriesHeads(HeadFinder(head_template())),
+    )
     while screen_next(house.services, detector, "test"):
         pass
 
@@ -198,7 +218,7 @@ def calls(
     elif rule == ("GET", "/wado"):
         for one in instances:
             yield from list(_wado(rule, *one.strip("/").split("/")))[: 2 if brief else None]
-    elif rule == ("GET", "/films/<study>/<series>/<instance>"):
+    elif method == "GET" and text in _OF_ONE_FILM:
         yield from (Call(rule=rule, path=fill(text, one)) for one in instances)
     elif method == "GET" and text in _PLAIN:
         yield from (Call(rule=rule, path=path) for path in _PLAIN[text])
@@ -212,6 +232,7 @@ def _dicomweb(rule: Rule, wanted: Sequence[str], paths: Sequence[str], filters: 
             yield Call(rule=rule, path=path)
             continue
         yield from (Call(rule=rule, path=path, accept=one) for one in wanted)
+        yield from _in_other_forms(rule, path)
         if path == paths[0]:
             yield Call(rule=rule, path=f"{path}?accept={quote(wanted[-1], safe='')}", accept="text/plain")
         if rule[1].endswith("<instance>/rendered"):
@@ -219,13 +240,31 @@ def _dicomweb(rule: Rule, wanted: Sequence[str], paths: Sequence[str], filters: 
                 yield Call(rule=rule, path=f"{path}?{query}", accept="image/png")
 
 
+def _in_other_forms(rule: Rule, path: str) -> Iterator[Call]:
+    """Compressed JSON, and parts of what is sent in one piece."""
+    if rule[1].endswith("/metadata"):
+        yield Call(rule=rule, path=path, accept="application/dicom+json", headers={"Accept-Encoding": "gzip"})
+    single = "application/dicom" if rule[1].endswith("<instance>") else "application/octet-stream"
+    if rule[1].endswith(("<instance>", "<frames>", "<path:element>", "/pixeldata")):
+        for asked in ("bytes=200-2047", "bytes=-400", "bytes=99999999-"):
+            yield Call(rule=rule, path=path, accept=single, headers={"Range": asked})
+
+
+_OF_ONE_FILM = (
+    "/films/<study>/<series>/<instance>",
+    "/review/studies/<study>/series/<series>/instances/<instance>",
+)
 _PLAIN = {
     "/": ("/",),
     "/sign-in": ("/sign-in",),
     "/callback": ("/callback", "/callback?state=CANARY-STATE&code=CANARY-CODE"),
     "/healthz": ("/healthz",),
+    "/metrics": ("/metrics",),
+    "/review": ("/review", "/review?limit=1", "/review?limit=CANARY"),
+    "/conformance": ("/conformance", "/conformance?accept=application/json"),
+    "/openapi.json": ("/openapi.json",),
     "/.well-known/oauth-protected-resource": ("/.well-known/oauth-protected-resource",),
-    "/static/<path:filename>": ("/static/safelight.css", "/static/../app.py"),
+    "/static/<filename>": ("/static/safelight.css", "/static/../app.py"),
     "/audit/entries": ("/audit/entries", "/audit/entries?limit=1000", "/audit/entries?after=5&limit=2"),
 }
 
@@ -245,7 +284,10 @@ def _wado(rule: Rule, study: str, series: str, instance: str) -> Iterator[Call]:
     yield Call(rule=rule, path=base)
     for picture in ("image/jpeg", "image/png", "image/gif"):
         yield Call(rule=rule, path=f"{base}&contentType={picture}")
-    for syntax in (EXPLICIT_LITTLE_ENDIAN, *LOSSLESS_SYNTAXES, "*"):
+    for syntax in (*NATIVE_SYNTAXES, *LOSSLESS_SYNTAXES, "*"):
         yield Call(rule=rule, path=f"{base}&contentType=application/dicom&transferSyntax={syntax}")
     yield Call(rule=rule, path=f"{base}&frameNumber=2&rows=32&columns=32&windowCenter=100&windowWidth=50")
-    yield Call(rule=rule, path=f"{base}&anonymize=no")
+    yield Call(rule=rule, path=f"{base}&region=0.3,0.2,0.9,0.8&contentType=image/png")
+    yield Call(rule=rule, path=f"{base}&contentType=application/dicom", headers={"Range": "bytes=300-3000"})
+    for anonymize in ("no", "yes"):
+        yield Call(rule=rule, path=f"{base}&contentType=application/dicom&anonymize={anonymize}")

@@ -22,6 +22,7 @@ WRITTEN: frozenset[Rule] = frozenset(
         ("POST", "/dicomweb/studies"),
         ("POST", "/dicomweb/studies/<study>"),
         ("PUT", "/labels/studies/<study>"),
+        ("PUT", "/review/studies/<study>/series/<series>/instances/<instance>"),
         ("POST", "/role"),
         ("POST", "/sign-out"),
     }
@@ -54,6 +55,7 @@ ASKERS = (
     Asker(name="researcher", user="researcher", level="deidentified", patients=BOTH, thorough=True),
     Asker(name="teacher", user="teacher", level="teaching", patients=BOTH, thorough=True),
     Asker(name="front-desk", user="front-desk", level="front-desk", patients=BOTH, thorough=True),
+    Asker(name="privacy-reviewer", user="privacy-reviewer", level="review", patients=BOTH, thorough=True),
     Asker(name="technologist", user="technologist", level="original", patients=BOTH),
     Asker(name="two-roles", user="clinician-researcher", level="deidentified", patients=BOTH),
     Asker(name="two-roles-as-clinician", user="clinician-researcher", role="clinician", level="original",
@@ -66,6 +68,7 @@ ASKERS = (
           changes={"departments": ("cardiology",), "name": "other"}),
     Asker(name="researcher-without-project", user="researcher", changes={"project": None}),
     Asker(name="teacher-without-project", user="teacher", changes={"project": None}),
+    Asker(name="privacy-reviewer-without-project", user="privacy-reviewer", changes={"project": None}),
     Asker(name="system-administrator", user="system-administrator"),
     Asker(name="security-administrator", user="security-administrator"),
     Asker(name="security-auditor", user="security-auditor"),

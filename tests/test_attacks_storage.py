@@ -12,6 +12,7 @@ from house import STEP, House
 from pydicom import Dataset
 
 from server.audit.show import read
+from server.catalog.screening_queue import Outcome
 from server.develop import REGIONS
 from server.model import InstancePath, InstanceRecord, ScreeningState
 from server.screening.regions import RegionSet, encode_regions
@@ -133,7 +134,8 @@ def test_a_A9_yesterdays_region_set_put_back(tmp_path: Path) -> None:
         assert services.catalog.claim("test", house.now, 60) is not None
         empty = encode_regions(RegionSet(version="another", regions=()))
         today = services.objects.put(services.study_key(film.StudyInstanceUID), REGIONS, [empty])
-        assert services.catalog.finish(record.row, "test", ScreeningState.SCREENED, today) is not None
+        outcome = Outcome(state=ScreeningState.SCREENED, regions=today, found_by="another", at=house.now)
+        assert services.catalog.finish(record.row, "test", outcome) is not None
         assert refused_suffixes(house, film) == []
         file_of(house, today.name).write_bytes(yesterday)
         assert refused_suffixes(house, film) == ["/rendered", "/frames/1", "/frames/2", ""]

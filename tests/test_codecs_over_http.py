@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import review_kit
 from codec_table import LOSSLESS, Film, Samples, decoded, films
 from house import House, parts
 from PIL import Image
@@ -30,11 +31,15 @@ FOLLOWS_THE_FORM = {0x00280004, 0x00280006, *PIXELS}
 
 @pytest.fixture(scope="module")
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    """A house that holds the whole table, screened."""
+    """A house that holds the whole table, screened; what a person has to look at, a person has accepted."""
     with House(tmp_path_factory.mktemp("codecs")) as one:
         answer = one.store(*(film.body for film in FILMS.values()))
         assert answer.status_code == 200
         one.screen()
+        for waiting in review_kit.waiting(one):
+            path = review_kit.path_of(waiting)
+            held = one.get(f"/review/{path}", "privacy-reviewer").headers["ETag"]
+            assert review_kit.settle(one, path, {"verdict": "accept"}, held=held).status_code in (200, 204)
         yield one
 
 
@@ -179,11 +184,14 @@ def test_a_researcher_gets_the_same_masked_samples_on_every_route(
     """Outside of what is hidden the samples are those that were stored; what is hidden is so on all routes alike."""
     film = FILMS[name]
     metadata, frames = delivered(house, worlds["researcher"][film.number], "researcher", film)
-    assert value(metadata, "PhotometricInterpretation") == film.photometric
+    # A table of colours never leaves a level that hides anything.
+    indexed = film.photometric == "PALETTE COLOR"
+    told = value(metadata, "PhotometricInterpretation")
+    assert told == ("RGB" if indexed else film.photometric)
     hidden = masks(house, film)
     assert len(hidden) == len(frames) == len(film.frames)
     for mask, shown, stored in zip(hidden, frames, film.frames, strict=True):
-        if film.close or mask.all():
+        if film.close or indexed or mask.all():
             continue
         assert np.array_equal(shown[~mask], cleaned(stored, film.dataset)[~mask])
     picture = house.get(f"{worlds['researcher'][film.number]}/rendered", "researcher", "image/jpeg")

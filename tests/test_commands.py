@@ -275,6 +275,19 @@ def test_policy_check_names_what_is_wrong(tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize("content", [b"keep = true", None])
+def test_policy_check_reads_the_list_of_devices(tmp_path: Path, content: bytes | None) -> None:
+    copy = tmp_path / "policies"
+    shutil.copytree(POLICIES, copy)
+    (copy / "devices.toml").unlink()
+    if content is not None:
+        (copy / "devices.toml").write_bytes(content)
+    done = here("policy", "check", "--policies", copy)
+    assert done.returncode == 1
+    assert "devices.toml" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 # Production
 
 

@@ -17,12 +17,13 @@ from builders import chest_film, part10_bytes
 from house import House
 from sweep_films import HIGH, films
 from sweep_pattern import correlation, whole_frames
-from sweep_routes import FORM_TOKEN, Call, Rule, offers, rules, screen, short, unsynced, without_network
+from sweep_routes import FORM_TOKEN, Call, Rule, fill, offers, rules, screen, short, unsynced, without_network
 from sweep_search import Finder, unfolded
 from sweep_world import ASKERS, NOBODY, WRITTEN, Asker, World, other_world, wanted
 from werkzeug.test import TestResponse
 
 from server.model import Region, RegionKind
+from server.policy.safety import masks_pixels
 
 DIGEST = re.compile(rb"[0-9A-Za-z+/_-]{32,}")
 PATTERN_REGION = Region(kind=RegionKind.TEXT, top_row=36, left_column=68, row_count=24, column_count=56)
@@ -72,7 +73,7 @@ def test_no_route_sends_what_the_level_hides(
         answered += response.status_code == 200
         sent += 1
         found = [correlation(frame) for frame in whole_frames(response)]
-        if call.rule[1].endswith("/thumbnail") or (level and level.alters_samples):
+        if call.rule[1].endswith("/thumbnail") or (level and masks_pixels(level)):
             assert max(found, default=0.0) < 0.3, (call.path, call.accept, found)
         else:
             seen += found
@@ -86,7 +87,7 @@ def test_no_route_sends_what_the_level_hides(
     missed = rules(house) - WRITTEN - covered
     assert not missed, f"no request was made for {missed}"
     assert (answered > 150) if asker.thorough else sent > 30
-    if asker.thorough and level and not level.alters_samples:
+    if asker.thorough and level and not masks_pixels(level):
         # The pattern is found where it may be seen, or finding none elsewhere would mean nothing.
         assert len(seen) > 50
         assert float(np.median(seen)) > 0.9
@@ -121,7 +122,7 @@ def test_refused_stores_and_acts_repeat_nothing(
     for asker in ASKERS:
         who = world.client(asker)
         for rule, data in _acts():
-            path = rule[1].replace("<study>", world.originals[0].split("/")[1])
+            path = fill(rule[1], world.originals[0])
             headers = {"Content-Type": "application/json" if data[:1] == b"{" else "application/x-www-form-urlencoded"}
             call = Call(rule=rule, path=path, data=data, headers=headers)
             check(everything, call, who.send(house, call))
@@ -134,6 +135,8 @@ def _acts() -> Iterator[tuple[Rule, bytes]]:
     labels = json.dumps({"departments": ["radiology"], "care_team": ["CANARY-SUBJECT"]}).encode()
     yield ("PUT", "/labels/studies/<study>"), labels
     yield ("PUT", "/labels/studies/<study>"), b'{"CANARY-KEY": 1}'
+    yield ("PUT", "/review/studies/<study>/series/<series>/instances/<instance>"), b'{"verdict": "accept"}'
+    yield ("PUT", "/review/studies/<study>/series/<series>/instances/<instance>"), b'{"CANARY-KEY": 1}'
     for form in (f"form_token={FORM_TOKEN}&role=CANARY-ROLE", "form_token=CANARY-FORM"):
         yield ("POST", "/role"), form.encode()
     yield ("POST", "/sign-out"), b"form_token=CANARY-FORM"

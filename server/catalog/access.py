@@ -26,7 +26,8 @@ class RowSealer(Protocol):
 class Access:
     """`lengths` remembers how long a search list was at least, by list key: a hint that saves probes, nothing more.
 
-    `listings` are the worlds in memory.
+    `uses` remembers the hour in which a study's use was last noted, by its row, so that it is noted once. `listings`
+    are the worlds in memory.
     """
 
     engine: Engine
@@ -34,6 +35,7 @@ class Access:
     tokens: Tokens
     randomness: Randomness
     lengths: dict[bytes, int] = field(default_factory=dict)
+    uses: dict[str, int] = field(default_factory=dict)
     listings: Listings = field(default_factory=Listings)
 
     def new_row(self, table: str) -> bytes:

@@ -13,9 +13,14 @@ from server.catalog import (
     labels,
     reads,
     register,
+    rejections,
+    rescreening,
+    retired,
+    review_queue,
     screening_queue,
     search,
     sessions,
+    uses,
     worlds,
 )
 from server.catalog.access import Access, RowSealer
@@ -25,6 +30,7 @@ from server.catalog.listing import Listings
 from server.catalog.reads import Outline
 from server.catalog.records import OpenedStudy
 from server.catalog.register import Duplicate, NewInstance, Registered
+from server.catalog.screening_queue import Outcome
 from server.catalog.tokens import Tokens
 from server.catalog.worlds import Filled, World
 from server.model import (
@@ -33,6 +39,7 @@ from server.model import (
     InstanceRecord,
     ObjectReference,
     Randomness,
+    ReviewReason,
     ScreeningState,
     SeriesRecord,
     StudyRecord,
@@ -85,6 +92,9 @@ class Catalog:
 
     def find_studies(self, query: StudyQuery, *, scan_limit: int = 100_000) -> Iterator[StudyRecord]:
         return search.find_studies(self._access, query, scan_limit=scan_limit)
+
+    def shown(self, rows: Sequence[bytes]) -> set[bytes]:
+        return rejections.shown(self._access, rows)
 
     def count_studies(self) -> int:
         return search.count_studies(self._access)
@@ -187,19 +197,55 @@ class Catalog:
     def extend(self, row: str, worker: str, until: float) -> bool:
         return screening_queue.extend(self._access, row, worker, until)
 
-    def release(self, worker: str, *, attempted: bool) -> int:
-        return screening_queue.release(self._access, worker, attempted=attempted)
+    def release(self, worker: str, *, attempted: bool, fault: ReviewReason | None = None) -> int:
+        return screening_queue.release(self._access, worker, attempted=attempted, fault=fault)
 
-    def finish(
-        self, row: str, worker: str, state: ScreeningState, regions: ObjectReference | None
-    ) -> InstanceRecord | None:
-        return screening_queue.finish(self._access, row, worker, state, regions)
+    def finish(self, row: str, worker: str, outcome: Outcome) -> InstanceRecord | None:
+        return screening_queue.finish(self._access, row, worker, outcome)
 
     def pending(self) -> int:
         return screening_queue.pending(self._access)
 
     def requeue(self, row: str) -> ObjectReference | None:
         return screening_queue.requeue(self._access, row)
+
+    def look_again(self, row: str, now: float) -> None:
+        screening_queue.look_again(self._access, row, now)
+
+    def outdated(self, version: str) -> list[str]:
+        return rescreening.outdated(self._access, version)
+
+    def claim_again(self, row: str, worker: str, now: float, lease: float, version: str) -> InstanceRecord | None:
+        return rescreening.claim_again(self._access, row, worker, now, lease, version)
+
+    def again(self, states: Collection[ScreeningState], now: float) -> int:
+        return rescreening.again(self._access, states, now)
+
+    def counts(self) -> dict[ScreeningState, int]:
+        return rescreening.counts(self._access)
+
+    def oldest_pending(self) -> float | None:
+        return rescreening.oldest_pending(self._access)
+
+    def note_use(self, study_row: str, now: float) -> bool:
+        return uses.note_use(self._access, study_row, now)
+
+    # Review
+
+    def waiting_for_a_person(self, *, limit: int) -> tuple[list[InstanceRecord], int]:
+        return review_queue.waiting_for_a_person(self._access, limit=limit)
+
+    def instance_at(self, row: str) -> InstanceRecord:
+        return review_queue.instance_at(self._access, row)
+
+    def settle(self, row: str, revision: bytes, outcome: Outcome) -> InstanceRecord:
+        return review_queue.settle(self._access, row, revision, outcome)
+
+    def retired_names(self, *, before: float) -> list[str]:
+        return retired.retired_names(self._access, before=before)
+
+    def forget_retired(self, names: Collection[str]) -> None:
+        retired.forget_retired(self._access, names)
 
     # Browser sessions
 

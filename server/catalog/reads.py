@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, func, select
+from sqlalchemy import Connection, Row, Select, exists, func, select
 
 from server.catalog.access import Access
 from server.catalog.database import reading
@@ -24,13 +24,15 @@ from server.catalog.records import (
     series_token,
     study_token,
 )
-from server.catalog.schema import instances, series, studies
+from server.catalog.schema import instances, retired, series, studies
 from server.errors import SealBroken
 from server.model import InstancePath, InstanceRecord, SeriesRecord, StudyRecord
 
 _SERIES_NUMBER = "00200011"
 _INSTANCE_NUMBER = "00200013"
 CHUNK = 400
+_SHOWN = instances.c.rejected == 0
+_SHOWN_SERIES = exists(select(instances.c.row).where(instances.c.series == series.c.row, _SHOWN))
 
 
 def find_study(access: Access, uid: str) -> StudyRecord | None:
@@ -46,10 +48,10 @@ def find_series(access: Access, study_uid: str, uid: str) -> SeriesRecord | None
 
 
 def find_instance(access: Access, path: InstancePath) -> InstanceRecord | None:
-    """The instance at exactly this path; under another study or series it is not there."""
+    """The instance at exactly this path; under another study or series, or rejected, it is not there."""
     with reading(access.engine) as connection:
         found = instance_in(access, connection, path.instance)
-    return found.record if found is not None and found.record.path == path else None
+    return found.record if found is not None and found.record.path == path and not found.record.rejected else None
 
 
 def find_stored(access: Access, sop_instance_uid: str) -> OpenedInstance | None:
@@ -59,12 +61,12 @@ def find_stored(access: Access, sop_instance_uid: str) -> OpenedInstance | None:
 
 
 def series_of(access: Access, study_uid: str) -> list[SeriesRecord]:
-    """All series of a study by series number, then UID."""
+    """All series of a study that have an instance which is not rejected, by series number, then UID."""
     with reading(access.engine) as connection:
         study = study_in(access, connection, study_uid)
         if study is None:
             return []
-        rows = connection.execute(_series_query(study.record)).all()
+        rows = connection.execute(_series_query(study.record).where(_SHOWN_SERIES)).all()
     return sorted((_open(access, row, study.record) for row in rows), key=_series_order)
 
 
@@ -81,7 +83,7 @@ def studies_at(access: Access, rows: Sequence[bytes]) -> dict[bytes, OpenedStudy
 
 @dataclass(frozen=True, kw_only=True)
 class Outline:
-    """What lies in a study: its series, in no order, and how many instances each of those has that have any."""
+    """What lies in a study and is not rejected: its series, in no order, and how many instances each of those has."""
 
     series: tuple[SeriesRecord, ...]
     instances: tuple[int, ...]
@@ -98,23 +100,24 @@ def outlines(access: Access, found: Sequence[StudyRecord]) -> dict[str, Outline]
         for begin in range(0, len(rows), CHUNK):
             chunk = rows[begin : begin + CHUNK]
             query = select(series.c.study, series.c.row, series.c.uid_token, series.c.sealed)
-            for row in connection.execute(query.where(series.c.study.in_(chunk))):
+            for row in connection.execute(query.where(series.c.study.in_(chunk), _SHOWN_SERIES)):
                 study = by_row[bytes(row.study)]
                 parts[bytes(row.study)].append(open_series(access, row.row, row.uid_token, row.sealed, study))
-            counted = select(instances.c.study, number).where(instances.c.study.in_(chunk))
+            counted = select(instances.c.study, number).where(instances.c.study.in_(chunk), _SHOWN)
             for lies_in, many in connection.execute(counted.group_by(instances.c.study, instances.c.series)):
                 counts[bytes(lies_in)].append(many)
     return {study.row: Outline(series=tuple(parts[row]), instances=tuple(counts[row])) for row, study in by_row.items()}
 
 
 def instances_of(access: Access, study_uid: str, series_uid: str | None = None) -> list[InstanceRecord]:
-    """All instances of a study, or of one series of it, by series number and UID, then instance number and UID."""
+    """All instances of a study, or of one series of it, that are not rejected, by series number and UID, then instance
+    number and UID."""
     with reading(access.engine) as connection:
         study = study_in(access, connection, study_uid)
         if study is None:
             return []
         row = bytes.fromhex(study.record.row)
-        parents_query, query = _series_query(study.record), select(instances).where(instances.c.study == row)
+        parents_query, query = _series_query(study.record), select(instances).where(instances.c.study == row, _SHOWN)
         if series_uid is not None:
             token = series_token(access, row, series_uid)
             parents_query = parents_query.where(series.c.uid_token == token)
@@ -128,18 +131,20 @@ def instances_of(access: Access, study_uid: str, series_uid: str | None = None) 
 
 
 def object_names(access: Access, *, page: int = 500) -> Iterator[str]:
-    """The names of all sealed objects that instances refer to, page by page. Raises `SealBroken`."""
+    """The names of all sealed objects that instances refer to, or did until a moment ago. Raises `SealBroken`."""
     after = b""
     query = select(instances.c.row, instances.c.sealed).order_by(instances.c.row).limit(page)
     while True:
         with reading(access.engine) as connection:
             rows = connection.execute(query.where(instances.c.row > after)).all()
         if not rows:
-            return
+            break
         for row, sealed in rows:
             value = access.open("instances", row, sealed)
             yield from (reference[0] for reference in (value["content"], value["regions"]) if reference is not None)
         after = rows[-1].row
+    with reading(access.engine) as connection:
+        yield from connection.execute(select(retired.c.name)).scalars().all()
 
 
 def study_in(access: Access, connection: Connection, uid: str) -> OpenedStudy | None:

@@ -18,6 +18,7 @@ from server.model import (
     InstanceRecord,
     ObjectReference,
     PatientIdentity,
+    ReviewReason,
     ScreeningState,
     SeriesRecord,
     StudyLabels,
@@ -125,6 +126,9 @@ def open_instance(access: Access, found: Row[Any], parent: SeriesRecord) -> Open
     _agree(value["study"] == parent.study.row == found.study.hex(), "instances")
     _agree(instance_token(access, value["uid"]) == found.uid_token, "instances")
     _agree(value["screening"] == found.screening, "instances")
+    # Rows sealed before there were rejections say nothing of one.
+    rejected = value.get("rejected", 0)
+    _agree((rejected != 0) == (found.rejected != 0), "instances")
     record = InstanceRecord(
         row=found.row.hex(),
         path=InstancePath(
@@ -140,6 +144,12 @@ def open_instance(access: Access, found: Row[Any], parent: SeriesRecord) -> Open
         revision=bytes.fromhex(value["revision"]),
         attributes=value["attributes"],
         row_keys=_row_keys(value["row_keys"]),
+        found_by=value.get("found_by", ""),
+        review=_review(value),
+        since=value.get("since", 0.0),
+        # Rows sealed before anybody looked for faces.
+        faces_sought=value.get("faces_sought") is True,
+        rejected=rejected,
     )
     return OpenedInstance(record=record, body_digest=bytes.fromhex(value["digest"]))
 
@@ -202,9 +212,10 @@ def insert_instance(access: Access, connection: Connection, record: InstanceReco
             study=bytes.fromhex(record.study.row),
             series=bytes.fromhex(record.series.row),
             uid_token=instance_token(access, record.path.instance),
-            sealed=access.seal("instances", row, _instance_value(record, body_digest), least=INSTANCE_BYTES),
+            sealed=access.seal("instances", row, instance_value(record, body_digest), least=INSTANCE_BYTES),
             screening=record.screening.value,
             attempts=0,
+            rejected=int(record.rejected != 0),
         )
     )
 
@@ -216,16 +227,18 @@ def replace_instance(access: Access, connection: Connection, record: InstanceRec
         update(instances)
         .where(instances.c.row == row)
         .values(
-            sealed=access.seal("instances", row, _instance_value(record, body_digest), least=INSTANCE_BYTES),
+            sealed=access.seal("instances", row, instance_value(record, body_digest), least=INSTANCE_BYTES),
             screening=record.screening.value,
             lease_owner=None,
             lease_until=None,
             attempts=0,
+            fault=None,
         )
     )
 
 
-def _instance_value(record: InstanceRecord, body_digest: bytes) -> JSONObject:
+def instance_value(record: InstanceRecord, body_digest: bytes) -> JSONObject:
+    """What is sealed of an instance."""
     return {
         "uid": record.path.instance,
         "study": record.study.row,
@@ -238,9 +251,21 @@ def _instance_value(record: InstanceRecord, body_digest: bytes) -> JSONObject:
         "regions": None if record.regions is None else _reference_value(record.regions),
         "revision": record.revision.hex(),
         "digest": body_digest.hex(),
+        "rejected": record.rejected,
         "attributes": record.attributes,
         "row_keys": _key_values(record.row_keys),
+        "found_by": record.found_by,
+        "review": record.review.value if record.review else None,
+        "since": float(record.since),
+        "faces_sought": record.faces_sought,
     }
+
+
+def _review(value: JSONObject) -> ReviewReason | None:
+    """Rows sealed before there was such a thing: a failed film waits for a person all the same."""
+    if value.get("review") is not None:
+        return ReviewReason(value["review"])
+    return ReviewReason.UNKNOWN if value["screening"] == ScreeningState.FAILED else None
 
 
 def _reference_value(reference: ObjectReference) -> list[str | int]:

@@ -78,6 +78,8 @@ instances = Table(
     Column("lease_owner", String(64)),
     Column("lease_until", Float),
     Column("attempts", SmallInteger, nullable=False),
+    Column("fault", String(32)),
+    Column("rejected", SmallInteger, nullable=False, server_default="0"),
     UniqueConstraint("uid_token"),
     Index(None, "study"),
     Index(
@@ -86,6 +88,26 @@ instances = Table(
         sqlite_where=text("screening = 'pending'"),
         postgresql_where=text("screening = 'pending'"),
     ),
+    Index(
+        "ix_instances_review",
+        "row",
+        sqlite_where=text("screening IN ('failed', 'in review')"),
+        postgresql_where=text("screening IN ('failed', 'in review')"),
+    ),
+    Index(
+        "ix_instances_leased",
+        "lease_owner",
+        sqlite_where=text("lease_owner IS NOT NULL"),
+        postgresql_where=text("lease_owner IS NOT NULL"),
+    ),
+    sqlite_with_rowid=False,
+)
+
+rejections = Table(
+    "rejections",
+    metadata,
+    _random_key("token"),
+    _blob("sealed"),
     sqlite_with_rowid=False,
 )
 
@@ -122,6 +144,22 @@ sessions = Table(
     _random_key("token"),
     Column("expires", Float, nullable=False, index=True),
     _blob("sealed"),
+    sqlite_with_rowid=False,
+)
+
+uses = Table(
+    "uses",
+    metadata,
+    Column("study", LargeBinary(16), ForeignKey("studies.row"), primary_key=True),
+    _blob("sealed"),
+    sqlite_with_rowid=False,
+)
+
+retired = Table(
+    "retired",
+    metadata,
+    Column("name", String(32), primary_key=True),
+    Column("since", Float, nullable=False),
     sqlite_with_rowid=False,
 )
 

@@ -9,10 +9,12 @@ from pathlib import Path
 import click
 
 from server.commands.opening import data_option, services_of
+from server.errors import ConfigurationError
 from server.model import Action, Caller, PatientIdentity
 from server.policy.bundle import load
 from server.policy.cases import run_cases
 from server.policy.explain import explain
+from server.screening.devices import DEVICES_FILE, read_devices
 
 _DIRECTORY = Path(__file__).resolve().parents[2] / "policies"
 _policies = click.option(
@@ -32,9 +34,20 @@ def command() -> None:
 @command.command("check")
 @_policies
 def check(policies: Path) -> None:
-    """Check rules, schema, levels, ladders and cases; exits with 1 and names everything that is wrong."""
+    """Check rules, levels, ladders, cases and the list of devices; exits with 1 and names everything that is wrong."""
     bundle = load(policies)
-    click.echo(f"valid: {len(bundle.book.rules)} rules, {len(bundle.levels)} levels, {bundle.fingerprint}")
+    devices = read_devices(_devices(policies))
+    click.echo(
+        f"valid: {len(bundle.book.rules)} rules, {len(bundle.levels)} levels, {len(devices)} device rules, "
+        f"{bundle.fingerprint}"
+    )
+
+
+def _devices(policies: Path) -> bytes:
+    try:
+        return (policies / DEVICES_FILE).read_bytes()
+    except OSError as error:
+        raise ConfigurationError(f"{DEVICES_FILE} cannot be read: {error.strerror}") from None
 
 
 @command.command("test")

@@ -44,6 +44,7 @@ def demo_users() -> Mapping[str, DemoUser]:
         DemoUser(name="teacher", roles=("teacher",), project=project, purpose="TRAIN"),
         DemoUser(name="front-desk", roles=("front-desk",), purpose="PATADMIN"),
         DemoUser(name="technologist", roles=("technologist",), departments=radiology, purpose="TREAT"),
+        DemoUser(name="privacy-reviewer", roles=("privacy-reviewer",), project="review", purpose="HOPERAT"),
         DemoUser(name="system-administrator", roles=("system-administrator",)),
         DemoUser(name="security-administrator", roles=("security-administrator",)),
         DemoUser(name="security-auditor", roles=("security-auditor",)),

@@ -8,32 +8,41 @@ from pathlib import Path
 from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException
 
-from server.errors import SafelightError
-from server.model import Action
+from server.errors import BadRequest, MethodNotAllowed, NotFound, SafelightError, TooLarge
+from server.model import Act, Action
 from server.services import Services
-from server.web import dicomweb, governance, page, wado
+from server.web import capabilities, dicomweb, governance, page, review, wado
 from server.web.answer import Route, refuse, respond
 from server.web.answer import services as found_services
-from server.web.errors import error_response
-from server.web.identify import nobody
+from server.web.identify import whoever
 
 _LOG = logging.getLogger("safelight.web")
 
-ROUTES: tuple[Route, ...] = (*dicomweb.ROUTES, *wado.ROUTES, *governance.ROUTES)
+ROUTES: tuple[Route, ...] = (*dicomweb.ROUTES, *wado.ROUTES, *governance.ROUTES, *review.ROUTES)
 _CONTENT_POLICY = (
     "default-src 'none'; img-src 'self'; style-src 'self'; script-src 'self'; connect-src 'self'; form-action 'self'; "
     "base-uri 'none'; frame-ancestors 'none'"
 )
 
+# What is not a page of ours is never a document: a film that is HTML as well runs nothing (a.C16).
+_DATA_POLICY = "default-src 'none'; sandbox; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+_FILES = frozenset({"application/dicom", "application/octet-stream", "multipart/related"})
+
 
 def create_app(services: Services) -> Flask:
     """A flask application over open services."""
-    app = Flask("server.web", static_folder="static", template_folder="templates")
+    app = Flask("server.web", static_folder=None, template_folder="templates")
     app.extensions["safelight"] = services
     app.config["MAX_CONTENT_LENGTH"] = services.settings.max_request_bytes
+    # What is not spelled exactly as a rule is nothing: no path is led to another, no method answered by itself.
+    app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
+    app.url_map.merge_slashes = False
+    app.static_folder = "static"
+    app.add_url_rule("/static/<filename>", endpoint="static", view_func=app.send_static_file)
     for route in ROUTES:
         _add(app, route)
     app.register_blueprint(page.blueprint)
+    capabilities.add(app)
     app.after_request(_harden)
     app.register_error_handler(HTTPException, _http_error)
     app.register_error_handler(Exception, _unexpected)
@@ -58,6 +67,13 @@ def action_of(method: str, rule: str) -> Action | None:
     return next((item.action for item in ROUTES if (item.method, item.rule) == (method, rule)), None)
 
 
+def _act() -> Action | Act:
+    """What the journal calls the request at hand: by its route, or `unrouted`."""
+    rule = request.url_rule.rule if request.url_rule else ""
+    method = "GET" if request.method == "HEAD" else request.method
+    return action_of(method, rule) or page.ACTS.get(request.endpoint or "", Act.UNROUTED)
+
+
 def _harden(response: Response) -> Response:
     headers = response.headers
     headers["X-Content-Type-Options"] = "nosniff"
@@ -66,22 +82,25 @@ def _harden(response: Response) -> Response:
     headers["X-Frame-Options"] = "DENY"
     headers["Cross-Origin-Opener-Policy"] = "same-origin"
     headers["Cross-Origin-Resource-Policy"] = "same-origin"
-    headers.setdefault("Content-Security-Policy", _CONTENT_POLICY)
+    page = request.blueprint == "page" or request.endpoint in ("conformance", "static")
+    headers.setdefault("Content-Security-Policy", _CONTENT_POLICY if page else _DATA_POLICY)
+    if response.mimetype in _FILES:
+        # Whoever opens the address of a film in a browser saves it; nothing in it is shown or run.
+        headers.setdefault("Content-Disposition", "attachment")
     if request.is_secure:
         headers["Strict-Transport-Security"] = "max-age=63072000; includeSubDomains"
     return response
 
 
 def _http_error(error: HTTPException) -> Response:
-    """Routing's own errors in our one shape; their texts may repeat the path, so they are not used."""
+    """Routing's own errors, recorded and in our one shape; their texts may repeat the path, so they are not used."""
     status = error.code or 500
-    public = {404: "not found", 405: "the method is not allowed", 413: "the request is too large"}.get(
-        status, "the request is malformed" if status < 500 else "the request could not be answered"
-    )
-    response = error_response(status, public)
-    if status == 405 and (allowed := getattr(error, "valid_methods", None)):
+    known: dict[int, type[SafelightError]] = {404: NotFound, 405: MethodNotAllowed, 413: TooLarge}
+    kind = known.get(status, BadRequest if status < 500 else SafelightError)
+    house = found_services()
+    response = refuse(house, whoever(request, house), _act(), kind())
+    if response.status_code == 405 and (allowed := getattr(error, "valid_methods", None)):
         response.headers["Allow"] = ", ".join(sorted(allowed))
-    response.headers["Cache-Control"] = "no-store"
     return response
 
 
@@ -93,4 +112,5 @@ def _unexpected(error: Exception) -> Response:
     place = f"{Path(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno}" if trace else "unknown"
     kind = f"{type(error).__name__} at {place}"
     _LOG.error("unexpected %s", kind)
-    return refuse(found_services(), nobody(request), Action.SEARCH, SafelightError(kind))
+    house = found_services()
+    return refuse(house, whoever(request, house), _act(), SafelightError(kind))

@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from flask import request
 from werkzeug.exceptions import RequestEntityTooLarge
 
-from server import ingest, rendered, retrieve, search
+from server import assemble, ingest, rendered, retrieve, search, telling
 from server.errors import BadRequest, TooLarge, UnsupportedMediaType
 from server.model import Action, Ask, Representation, check_uid
 from server.multipart import read as read_multipart
-from server.negotiate import EXPLICIT_LITTLE_ENDIAN, LOSSLESS_SYNTAXES, Choice, Offer, choose, parse_media_type
+from server.negotiate import (
+    EXPLICIT_LITTLE_ENDIAN,
+    LOSSLESS_SYNTAXES,
+    NATIVE_SYNTAXES,
+    Choice,
+    Offer,
+    check_charset,
+    choose,
+    parse_media_type,
+)
+from server.outcomes import NotStored, Stored, response
 from server.query import SearchLevel, parse_query
 from server.services import Services
 from server.web.answer import Route
@@ -19,7 +30,9 @@ from server.web.render_parameters import render_parameters
 
 PREFIX = "/dicomweb"
 _JSON = (Offer(media_type="application/dicom+json"), Offer(media_type="application/json"))
-_SYNTAXES = (EXPLICIT_LITTLE_ENDIAN, *LOSSLESS_SYNTAXES)
+_REPORTS = (*_JSON, Offer(media_type="application/dicom+xml"))
+_METADATA = (*_JSON, Offer(media_type="application/dicom+xml", multipart=True))
+_SYNTAXES = (*NATIVE_SYNTAXES, *LOSSLESS_SYNTAXES)
 _DICOM = (
     Offer(media_type="application/dicom", multipart=True, transfer_syntaxes=_SYNTAXES),
     Offer(media_type="application/dicom", transfer_syntaxes=_SYNTAXES),
@@ -31,6 +44,7 @@ _OCTETS = (
 _FRAMES = (
     _OCTETS[0],
     Offer(media_type="image/dicom-rle", multipart=True, transfer_syntaxes=("1.2.840.10008.1.2.5",)),
+    Offer(media_type="image/jpeg", multipart=True, transfer_syntaxes=("1.2.840.10008.1.2.4.70",)),
     Offer(media_type="image/jls", multipart=True, transfer_syntaxes=("1.2.840.10008.1.2.4.80",)),
     Offer(media_type="image/jp2", multipart=True, transfer_syntaxes=("1.2.840.10008.1.2.4.90",)),
     Offer(media_type="image/jphc", multipart=True, transfer_syntaxes=("1.2.840.10008.1.2.4.201",)),
@@ -45,6 +59,8 @@ _PICTURES = tuple(
 
 def _choose(*offers: Offer) -> Choice:
     header = request.headers.get("Accept")
+    if "charset" in request.args:
+        check_charset(request.args["charset"])
     return choose(header, request.args.getlist("accept"), offers)
 
 
@@ -54,24 +70,30 @@ def _store(services: Services, ask: Ask, study: str | None = None) -> Representa
         raise BadRequest("a store takes no query parameters")
     if study is not None:
         check_uid(study)
+    # Known before anything is stored, so that no store ends in 406.
+    choice = choose(request.headers.get("Accept", "*/*"), (), _REPORTS)
     media_type, parameters = parse_media_type(request.headers.get("Content-Type", ""))
     if request.headers.get("Content-Encoding", "identity") != "identity":
         raise UnsupportedMediaType
     body = _body(services.settings.max_request_bytes)
-    if media_type == "application/dicom":
-        objects: Iterable[bytes] = (body,)
+    if media_type == assemble.DICOM:
+        objects: Iterable[assemble.Assembled | NotStored] = (assemble.Assembled(body=body),)
     elif media_type == "multipart/related":
-        if parameters.get("type", "application/dicom").lower() != "application/dicom":
-            raise UnsupportedMediaType
         parts = read_multipart(body, parameters.get("boundary", ""))
-        if any(parse_media_type(part.media_type)[0] != "application/dicom" for part in parts):
-            raise UnsupportedMediaType
-        # One at a time, so that the request is in memory once and not twice.
-        objects = (bytes(part.body) for part in parts if isinstance(part.body, memoryview))
+        objects = assemble.objects(parameters.get("type", assemble.DICOM).lower(), parts)
     else:
         raise UnsupportedMediaType
-    outcomes = [ingest.store(services, ask, storer, one, study=study) for one in objects]
-    return ingest.response(services, outcomes, study)
+    outcomes = [_stored(services, ask, storer, one, study) for one in objects]
+    return response(services.settings.public_url, outcomes, study, xml=choice.media_type == assemble.XML)
+
+
+def _stored(
+    services: Services, ask: Ask, storer: ingest.Storer, one: assemble.Assembled | NotStored, study: str | None
+) -> Stored | NotStored:
+    if isinstance(one, NotStored):
+        return ingest.noted(services, ask, one)
+    outcome = ingest.store(services, ask, storer, one.body, study=study)
+    return replace(outcome, warning=one.warning) if isinstance(outcome, Stored) else outcome
 
 
 def _body(limit: int) -> bytes:
@@ -87,7 +109,7 @@ def _body(limit: int) -> bytes:
 
 
 def _metadata(services: Services, ask: Ask, **path: str) -> Representation:
-    return retrieve.metadata(services, ask, _choose(*_JSON), **path)
+    return retrieve.metadata(services, ask, _choose(*_METADATA), **path)
 
 
 def _instances(services: Services, ask: Ask, **path: str) -> Representation:
@@ -96,6 +118,10 @@ def _instances(services: Services, ask: Ask, **path: str) -> Representation:
 
 def _bulkdata(services: Services, ask: Ask, **path: str) -> Representation:
     return retrieve.bulkdata(services, ask, _choose(*_OCTETS), **path)
+
+
+def _pixeldata(services: Services, ask: Ask, **path: str) -> Representation:
+    return retrieve.pixeldata(services, ask, _choose(*_OCTETS), **path)
 
 
 def _bulkdata_element(services: Services, ask: Ask, element: str, **path: str) -> Representation:
@@ -115,6 +141,10 @@ def _thumbnail(services: Services, ask: Ask, frames: str | None = None, **path: 
     return rendered.thumbnail(services, ask, _choose(*_PICTURES[:3]), wanted, **path)
 
 
+def _masked_regions(services: Services, ask: Ask, **path: str) -> Representation:
+    return telling.masked_regions(services, ask, _choose(_JSON[1]), **path)
+
+
 def _wanted(frames: str | None, *, thumbnail: bool = False) -> rendered.Wanted:
     parameters, quality = render_parameters(request.args, thumbnail=thumbnail)
     numbers = frame_list(frames) if frames else None
@@ -131,9 +161,10 @@ def frame_list(text: str) -> tuple[int, ...]:
 
 def _search(level: SearchLevel) -> search.SearchHandler:
     def handler(services: Services, ask: Ask, **path: str) -> Representation:
-        _choose(*_JSON)
+        choice = _choose(*_METADATA)
         query = parse_query(level, list(request.args.items(multi=True)))
-        return search.search(services, ask, query, **path)
+        found = search.search(services, ask, query, xml=choice.multipart, **path)
+        return found if choice.multipart else replace(found, media_type=choice.media_type)
 
     return handler
 
@@ -155,6 +186,7 @@ _RETRIEVALS = (
     ("", Action.RETRIEVE_INSTANCE, _instances),
     ("/metadata", Action.RETRIEVE_METADATA, _metadata),
     ("/bulkdata", Action.RETRIEVE_BULKDATA, _bulkdata),
+    ("/pixeldata", Action.RETRIEVE_BULKDATA, _pixeldata),
     ("/rendered", Action.RETRIEVE_RENDERED, _rendered),
     ("/thumbnail", Action.RETRIEVE_THUMBNAIL, _thumbnail),
 )
@@ -172,6 +204,12 @@ ROUTES: tuple[Route, ...] = (
         method="GET",
         action=Action.RETRIEVE_BULKDATA,
         handler=_bulkdata_element,
+    ),
+    Route(
+        rule=f"{_INSTANCE}/masked-regions",
+        method="GET",
+        action=Action.RETRIEVE_METADATA,
+        handler=_masked_regions,
     ),
     Route(rule=_FRAME_LIST, method="GET", action=Action.RETRIEVE_FRAMES, handler=_frames),
     Route(rule=f"{_FRAME_LIST}/rendered", method="GET", action=Action.RETRIEVE_RENDERED, handler=_rendered),

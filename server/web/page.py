@@ -14,17 +14,26 @@ from urllib.parse import urlencode
 from flask import Blueprint, Response, jsonify, render_template, request
 from werkzeug.wrappers import Response as AnyResponse
 
-from server import record, retrieve, search
+from server import record, retrieve, search, status
 from server.auth.claims import caller_from_claims
 from server.auth.sessions import SignIn, new_sign_in, session_digest
 from server.errors import BadRequest, Forbidden, SafelightError, Unauthenticated
-from server.model import Action, Ask
+from server.model import Act, Action, Ask
 from server.services import Services
 from server.web import session
 from server.web.answer import finish, refuse, services
-from server.web.identify import identify, nobody, request_id
+from server.web.identify import identify, nobody, request_id, whoever
 
 blueprint = Blueprint("page", __name__)
+# What the journal calls a refusal at each page; where a page is a transaction, it is that one.
+ACTS: dict[str, Action | Act] = {
+    "page.home": Action.SEARCH,
+    "page.film": Action.RETRIEVE_RENDERED,
+    "page.sign_in": Act.SIGN_IN,
+    "page.callback": Act.SIGN_IN,
+    "page.choose_role": Act.CHOOSE_ROLE,
+    "page.sign_out": Act.SIGN_OUT,
+}
 _SIGN_IN_SECONDS = 600.0
 _ROWS = 200
 
@@ -66,15 +75,23 @@ def home() -> AnyResponse:
         except Forbidden as error:
             rows, refused = [], error.public
             record.refusal(house, ask, record.Subject(action=Action.SEARCH, object="/"), 403, error)
+        screening = status.for_page(house, ask) if current.role or len(roles) == 1 else ""
     except SafelightError as error:
-        return refuse(house, nobody(request), Action.SEARCH, error)
-    return _page("studies.html", rows=rows, refused=refused, roles=roles, role=current.role, session=current)
+        return refuse(house, whoever(request, house), Action.SEARCH, error)
+    return _page(
+        "studies.html",
+        rows=rows,
+        refused=refused,
+        screening=screening,
+        roles=roles,
+        role=current.role,
+        session=current,
+    )
 
 
 @blueprint.get("/films/<study>/<series>/<instance>")
 def film(study: str, series: str, instance: str) -> AnyResponse:
     house = services()
-    ask = nobody(request)
     try:
         found = _signed_in(house)
         if found is None:
@@ -82,7 +99,7 @@ def film(study: str, series: str, instance: str) -> AnyResponse:
         ask, current = found
         shown = retrieve.film(house, ask, study=study, series=series, instance=instance)
     except SafelightError as error:
-        return refuse(house, ask, Action.RETRIEVE_RENDERED, error)
+        return refuse(house, whoever(request, house), Action.RETRIEVE_RENDERED, error)
     roles = sorted(current.caller.roles)
     address = f"/dicomweb/studies/{study}/series/{series}/instances/{instance}/rendered"
     picture = f"{address}?{urlencode({'viewport': '1024,1024'})}"
@@ -104,7 +121,7 @@ def sign_in() -> AnyResponse:
             redirect_uri=_redirect_uri(house),
         )
     except SafelightError as error:
-        return refuse(house, nobody(request), Action.SEARCH, error)
+        return refuse(house, whoever(request, house), Act.SIGN_IN, error)
     response = _to(url)
     # Binds the attempt to this browser, so that nobody is signed in to another's session by a forged link.
     response.set_cookie(
@@ -126,6 +143,7 @@ def _redirect_uri(house: Services) -> str:
 def callback() -> AnyResponse:
     """End: exchange the code, verify the access token as any other, begin a session under a new identifier."""
     house = services()
+    ask = nobody(request)
     try:
         state = request.cookies.get("safelight-sign-in", "")
         name = _attempt_name(state)
@@ -138,15 +156,15 @@ def callback() -> AnyResponse:
         code = attempt.code(request.args.to_dict(), house.settings.issuer)
         claims = house.tokens.verify(house.provider.exchange(code, verifier, _redirect_uri(house)), house.clock())
         caller = caller_from_claims(claims, house.claim_paths, house.policy.current.roles)
+        ask = Ask(caller=caller, request=request_id(request))
         expires = min(house.clock() + session.LIFETIME, float(str(claims["exp"])))
         role = next(iter(caller.roles)) if len(caller.roles) == 1 else None
         fresh = session.Session(caller=caller, role=role, form_token=house.randomness.bytes(16, "form-token").hex())
-        ask = Ask(caller=caller, request=request_id(request))
-        subject = record.Subject(action=Action.SEARCH, object="")
+        subject = record.Subject(action=Act.SIGN_IN, object="")
         house.journal.append(record.event(ask, subject, "sign-in", 200))
         cookie = session.start(house, fresh, expires)
     except SafelightError as error:
-        return refuse(house, nobody(request), Action.SEARCH, error)
+        return refuse(house, ask, Act.SIGN_IN, error)
     response = _to("/")
     session.set_cookie(response, house, cookie, expires - house.clock())
     response.delete_cookie("safelight-sign-in", path="/callback")
@@ -174,7 +192,7 @@ def choose_role() -> AnyResponse:
             raise Forbidden
         session.save(house, cookie, replace(current, role=role), expires)
     except SafelightError as error:
-        return refuse(house, nobody(request), Action.SEARCH, error)
+        return refuse(house, whoever(request, house), Act.CHOOSE_ROLE, error)
     return _to("/")
 
 
@@ -185,7 +203,7 @@ def sign_out() -> AnyResponse:
         cookie, _, _ = _form_session(house)
         house.catalog.delete_session(bytes.fromhex(session_digest(cookie)))
     except SafelightError as error:
-        return refuse(house, nobody(request), Action.SEARCH, error)
+        return refuse(house, whoever(request, house), Act.SIGN_OUT, error)
     response = _to("/")
     session.set_cookie(response, house, "", 0)
     return response

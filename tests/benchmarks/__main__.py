@@ -54,5 +54,11 @@ def main() -> None:
     print(f"- the run took {time.monotonic() - began:.0f} s")
 
 
+def queue() -> None:
+    from bench_queue import run
+
+    run(int(sys.argv[2]) if len(sys.argv) > 2 else 1000)
+
+
 if __name__ == "__main__":
-    main()
+    {"queue": queue}.get("".join(sys.argv[1:2]), main)()

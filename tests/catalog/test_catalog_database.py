@@ -14,6 +14,7 @@ from server.catalog import Catalog, check_migrated, database, migrate, open_engi
 from server.catalog.access import Access
 from server.catalog.database import reading, writing
 from server.catalog.schema import instances, metadata, series, studies
+from server.catalog.screening_queue import Outcome
 from server.errors import Busy, ConfigurationError, SealBroken
 from server.model import ScreeningState
 
@@ -192,7 +193,7 @@ def two(catalog: Catalog) -> Catalog:
         row = catalog.register(new_instance(study=study)).instance.row
         catalog.register(new_instance(study=study, series=2))
         while (claimed := catalog.claim("w", 0.0, 1.0)) is not None:
-            catalog.finish(claimed.row, "w", ScreeningState.SCREENED, regions_reference())
+            catalog.finish(claimed.row, "w", Outcome(state=ScreeningState.SCREENED, regions=regions_reference()))
         assert row
     return catalog
 

@@ -14,6 +14,7 @@ from sqlalchemy import Engine, select, update
 from server.catalog import Catalog
 from server.catalog.database import reading, writing
 from server.catalog.schema import instances
+from server.catalog.screening_queue import Outcome
 from server.errors import NotFound, SealBroken
 from server.model import ScreeningState
 
@@ -31,7 +32,7 @@ def test_from_store_to_screened(catalog: Catalog) -> None:
     claimed = catalog.claim("w", NOW, LEASE)
     assert claimed == stored
     assert catalog.pending() == 1
-    finished = catalog.finish(stored.row, "w", ScreeningState.SCREENED, regions_reference())
+    finished = catalog.finish(stored.row, "w", Outcome(state=ScreeningState.SCREENED, regions=regions_reference()))
     assert finished is not None
     assert finished.screening is ScreeningState.SCREENED
     assert finished.regions == regions_reference()
@@ -45,7 +46,7 @@ def test_from_store_to_screened(catalog: Catalog) -> None:
 def test_a_failed_screening_is_final(catalog: Catalog) -> None:
     row = catalog.register(new_instance()).instance.row
     catalog.claim("w", NOW, LEASE)
-    failed = catalog.finish(row, "w", ScreeningState.FAILED, None)
+    failed = catalog.finish(row, "w", Outcome(state=ScreeningState.FAILED, regions=None))
     assert failed is not None
     assert failed.screening is ScreeningState.FAILED
     assert catalog.claim("w", NOW + 1e6, LEASE) is None
@@ -57,11 +58,13 @@ def test_a_lease_keeps_others_away_until_it_runs_out(catalog: Catalog) -> None:
     assert catalog.claim("b", NOW + LEASE - 1, LEASE) is None
     assert catalog.claim("b", NOW + LEASE, LEASE) is not None
     assert not catalog.extend(row, "a", NOW + 1e6)
-    assert catalog.finish(row, "a", ScreeningState.SCREENED, regions_reference("cd" * 16)) is None
-    finished = catalog.finish(row, "b", ScreeningState.SCREENED, regions_reference())
+    assert (
+        catalog.finish(row, "a", Outcome(state=ScreeningState.SCREENED, regions=regions_reference("cd" * 16))) is None
+    )
+    finished = catalog.finish(row, "b", Outcome(state=ScreeningState.SCREENED, regions=regions_reference()))
     assert finished is not None
     assert finished.regions == regions_reference()
-    assert catalog.finish(row, "b", ScreeningState.FAILED, None) is None
+    assert catalog.finish(row, "b", Outcome(state=ScreeningState.FAILED, regions=None)) is None
 
 
 def test_a_lease_can_be_lengthened(catalog: Catalog) -> None:
@@ -91,7 +94,7 @@ def test_three_claims_without_a_result_are_a_failure(catalog: Catalog) -> None:
 def test_screening_again_counts_as_unscreened(catalog: Catalog) -> None:
     stored = catalog.register(new_instance()).instance
     catalog.claim("w", NOW, LEASE)
-    catalog.finish(stored.row, "w", ScreeningState.SCREENED, regions_reference())
+    catalog.finish(stored.row, "w", Outcome(state=ScreeningState.SCREENED, regions=regions_reference()))
     assert catalog.requeue(stored.row) == regions_reference()
     again = catalog.claim("w", NOW, LEASE)
     assert again is not None
@@ -102,13 +105,13 @@ def test_screening_again_counts_as_unscreened(catalog: Catalog) -> None:
 
 def test_what_may_not_be_finished(catalog: Catalog) -> None:
     row = catalog.register(new_instance()).instance.row
-    assert catalog.finish(row, "w", ScreeningState.SCREENED, regions_reference()) is None
+    assert catalog.finish(row, "w", Outcome(state=ScreeningState.SCREENED, regions=regions_reference())) is None
     catalog.claim("w", NOW, LEASE)
     with pytest.raises(ValueError):
-        catalog.finish(row, "w", ScreeningState.PENDING, None)
+        catalog.finish(row, "w", Outcome(state=ScreeningState.PENDING, regions=None))
     with pytest.raises(ValueError):
-        catalog.finish(row, "w", ScreeningState.SCREENED, None)
-    assert catalog.finish("00" * 16, "w", ScreeningState.FAILED, None) is None
+        catalog.finish(row, "w", Outcome(state=ScreeningState.SCREENED, regions=None))
+    assert catalog.finish("00" * 16, "w", Outcome(state=ScreeningState.FAILED, regions=None)) is None
     with pytest.raises(NotFound):
         catalog.requeue("00" * 16)
     assert catalog.pending() == 1
@@ -117,7 +120,7 @@ def test_what_may_not_be_finished(catalog: Catalog) -> None:
 def test_an_object_without_frames_needs_no_region_set(catalog: Catalog) -> None:
     row = catalog.register(new_instance(number_of_frames=0)).instance.row
     catalog.claim("w", NOW, LEASE)
-    assert catalog.finish(row, "w", ScreeningState.SCREENED, None) is not None
+    assert catalog.finish(row, "w", Outcome(state=ScreeningState.SCREENED, regions=None)) is not None
 
 
 def test_the_queue_column_cannot_unmask(catalog: Catalog, engine: Engine) -> None:
@@ -137,7 +140,7 @@ def test_the_queue_column_cannot_unmask(catalog: Catalog, engine: Engine) -> Non
 def test_no_lease_outlives_the_screening(catalog: Catalog, engine: Engine) -> None:
     row = catalog.register(new_instance()).instance.row
     catalog.claim("w", NOW, LEASE)
-    catalog.finish(row, "w", ScreeningState.SCREENED, regions_reference())
+    catalog.finish(row, "w", Outcome(state=ScreeningState.SCREENED, regions=regions_reference()))
     with reading(engine) as connection:
         found = connection.execute(select(instances.c.lease_owner, instances.c.lease_until)).one()
     assert tuple(found) == (None, None)
@@ -153,7 +156,7 @@ def test_racing_workers_share_the_work(engine: Engine) -> None:
         mine = new_catalog(engine, seed=str(worker))
         while (instance := mine.claim(f"w{worker}", NOW, LEASE)) is not None:
             claimed.append(instance.row)
-            mine.finish(instance.row, f"w{worker}", ScreeningState.SCREENED, regions_reference())
+            mine.finish(instance.row, f"w{worker}", Outcome(state=ScreeningState.SCREENED, regions=regions_reference()))
 
     threads = [threading.Thread(target=work, args=(worker,)) for worker in range(4)]
     for thread in threads:
@@ -196,7 +199,7 @@ def test_kill_9_loses_no_acknowledged_instance_and_no_screening(database_url: st
     assert acknowledged <= catalog.pending() <= acknowledged + 1
     screened = 0
     while (instance := catalog.claim("w", 1060.0, 60.0)) is not None:
-        assert catalog.finish(instance.row, "w", ScreeningState.SCREENED, regions_reference())
+        assert catalog.finish(instance.row, "w", Outcome(state=ScreeningState.SCREENED, regions=regions_reference()))
         screened += 1
     assert screened >= acknowledged
     assert catalog.pending() == 0

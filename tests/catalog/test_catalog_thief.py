@@ -30,6 +30,7 @@ from server.catalog.schema import (
     worlds,
     wrapped_keys,
 )
+from server.catalog.screening_queue import Outcome
 from server.catalog.tokens import TOKEN_BYTES, mask_row
 from server.model import Identifier, IdentifierKind, PatientIdentity, ScreeningState
 
@@ -290,7 +291,7 @@ def fill(catalog: Catalog) -> None:
     row = catalog.register(replace(new, study_row_keys=keys)).instance.row
     catalog.set_labels(uid, departments={department}, care_team={team, "second"})
     catalog.claim("worker", 0.0, 1.0)
-    catalog.finish(row, "worker", ScreeningState.SCREENED, regions_reference())
+    catalog.finish(row, "worker", Outcome(state=ScreeningState.SCREENED, regions=regions_reference()))
     catalog.put_session(b"digest", subject.encode(), 1.0)
     assert len(list(catalog.find_studies(StudyQuery(patient_name="canary*")))) == 1
 

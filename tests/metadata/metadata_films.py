@@ -73,6 +73,11 @@ def level(
         keep_unused_bits=style is RegionStyle.KEEP,
         longest_side=None,
         fingerprint=name,
+        coarse_blocks=16,
+        keep_markers=False,
+        tell_regions=False,
+        masked_notice=False,
+        outline_regions=False,
     )
 
 

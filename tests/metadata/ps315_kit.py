@@ -46,6 +46,11 @@ whole_frame = "keep"
 unscreened = "keep"
 keep_unused_bits = true
 longest_side = "as stored"
+coarse_blocks = "none"
+keep_markers = true
+tell_regions = false
+masked_notice = false
+outline_regions = false
 [pixels.regions]
 text = "keep"
 face = "keep"
@@ -53,6 +58,7 @@ head-surface = "keep"
 body = "keep"
 banner = "keep"
 manual = "keep"
+background = "keep"
 [profile]
 basic = true
 {options}
