@@ -8,8 +8,9 @@ import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from server.ingest import Stored, Storer, store
+from server.ingest import Storer, store
 from server.model import Ask, Caller
+from server.outcomes import Stored
 from server.services import Services
 
 # A member of a zip may be damaged, encrypted, or compressed in a way that is not known here.
@@ -41,6 +42,8 @@ def import_body(services: Services, storer: Storer, body: bytes) -> Imported:
     outcome = store(services, ask, storer, body)
     if isinstance(outcome, Stored):
         return Imported(stored=True)
+    if outcome.unavailable is not None:
+        raise outcome.unavailable
     return Imported(stored=False, reason=outcome.explanation)
 
 

@@ -8,9 +8,6 @@ import hmac
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
-from enum import IntEnum
-
-import orjson
 
 from server import record
 from server.admit import acting, forbidden
@@ -18,9 +15,12 @@ from server.catalog.register import Duplicate, NewInstance
 from server.cut import description_of, layout_of, segments
 from server.develop import CONTENT, manifest
 from server.errors import (
+    Busy,
     Conflict,
     Forbidden,
+    KeyUnavailable,
     SafelightError,
+    SealBroken,
     StorageUnavailable,
     TooLarge,
     UnreadableObject,
@@ -32,53 +32,23 @@ from server.metadata.elements import first_text
 from server.metadata.identifiers import identifiers, patient_identity
 from server.metadata.parse import Limits
 from server.metadata.part10 import StoredObject, read
+from server.metadata.rejection import Rejection, rejection_of
 from server.model import (
     Action,
     Ask,
     Caller,
     Deny,
     Identifier,
-    InstancePath,
-    Representation,
     StudyLabels,
 )
 from server.model.kinds import DIRECTORY
+from server.outcomes import FailureReason, NotStored, Stored
 from server.pixels.frames import FrameLayout
 from server.policy.decide import govern
+from server.same import same_data_set
 from server.services import Services
 
 _MEDIA_STORAGE_SOP_CLASS_UID = 0x00020002
-
-
-class FailureReason(IntEnum):
-    """Why an object was not stored: the values of Failure Reason (0008,1197), PS3.18 Table I.2-2 and PS3.4 Annex B."""
-
-    PROCESSING_FAILURE = 0x0110
-    NOT_AUTHORIZED = 0x0124
-    DATA_SET_MISMATCH = 0xA900
-    CANNOT_UNDERSTAND = 0xC000
-    TRANSFER_SYNTAX = 0xC122
-    SOP_CLASS = 0x0122
-    OUT_OF_RESOURCES = 0xA700
-    DUPLICATE_INSTANCE = 0x0111
-
-
-@dataclass(frozen=True, kw_only=True)
-class Stored:
-    """One object is in the store, now or already; its UIDs as they were sent."""
-
-    path: InstancePath
-    sop_class_uid: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class NotStored:
-    """One object was refused; UIDs as far as they could be read ("" otherwise)."""
-
-    reason: FailureReason
-    explanation: str
-    sop_class_uid: str = ""
-    sop_instance_uid: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,9 +87,17 @@ def store(services: Services, ask: Ask, storer: Storer, body: bytes, *, study: s
         outcome: Stored | NotStored = _store(services, storer, body, study)
     except _Refused as refused:
         outcome = refused.outcome
+    return noted(services, ask, outcome)
+
+
+def noted(services: Services, ask: Ask, outcome: Stored | NotStored) -> Stored | NotStored:
+    """Put into the journal what became of one object."""
     name = outcome.path.instance if isinstance(outcome, Stored) else outcome.sop_instance_uid
-    reason = "stored" if isinstance(outcome, Stored) else f"{outcome.reason.name}: {outcome.explanation}"
-    status = 200 if isinstance(outcome, Stored) else 409
+    if isinstance(outcome, Stored):
+        reason = f"stored, rejecting {outcome.rejects} instances" if outcome.rejects else "stored"
+    else:
+        reason = f"{outcome.reason.name}: {outcome.explanation}"
+    status = 200 if isinstance(outcome, Stored) else 409 if outcome.unavailable is None else 503
     subject = record.Subject(action=Action.STORE, object=name)
     services.journal.append(record.event(ask, subject, "store", status, reason=reason))
     return outcome
@@ -136,10 +114,17 @@ class _Refused(SafelightError):
 def _store(services: Services, storer: Storer, body: bytes, study: str | None) -> Stored:
     stored = _parse(services, body)
     path = stored.path
-    names = {"sop_class_uid": stored.sop_class_uid, "sop_instance_uid": path.instance}
 
-    def refuse(reason: FailureReason, explanation: str) -> _Refused:
-        return _Refused(NotStored(reason=reason, explanation=explanation, **names))
+    def refuse(reason: FailureReason, explanation: str, unavailable: SafelightError | None = None) -> _Refused:
+        return _Refused(
+            NotStored(
+                reason=reason,
+                explanation=explanation,
+                sop_class_uid=stored.sop_class_uid,
+                sop_instance_uid=path.instance,
+                unavailable=unavailable,
+            )
+        )
 
     if study is not None and study != path.study:
         raise refuse(FailureReason.DATA_SET_MISMATCH, "the object belongs to another study than the request names")
@@ -151,12 +136,20 @@ def _store(services: Services, storer: Storer, body: bytes, study: str | None) -
         raise refuse(FailureReason.TRANSFER_SYNTAX, str(error)) from error
     digest = hmac.new(services.digest_key, body, hashlib.sha256).digest()
     try:
-        _seal(services, storer, stored, layout, digest)
+        rejection = rejection_of(stored.sop_class_uid, stored.elements)
+        if rejection is not None and any(one.study != path.study for one in rejection.paths):
+            raise refuse(FailureReason.DATA_SET_MISMATCH, "a rejection note names what is not of its own study")
+        _seal(services, storer, stored, layout, digest, rejection)
     except Conflict as error:
         raise refuse(FailureReason.DUPLICATE_INSTANCE, str(error)) from error
     except UnreadableObject as error:
         raise refuse(FailureReason.CANNOT_UNDERSTAND, str(error)) from error
-    return Stored(path=path, sop_class_uid=names["sop_class_uid"])
+    except (Busy, KeyUnavailable, SealBroken, StorageUnavailable) as error:
+        # Ours and not the object's: what was stored before it in the same request stays stored, and is told.
+        full = isinstance(error, StorageUnavailable)
+        reason = FailureReason.OUT_OF_RESOURCES if full else FailureReason.PROCESSING_FAILURE
+        raise refuse(reason, type(error).__name__, error) from error
+    return Stored(path=path, sop_class_uid=stored.sop_class_uid, rejects=len(rejection.paths) if rejection else 0)
 
 
 def _parse(services: Services, body: bytes) -> StoredObject:
@@ -170,21 +163,30 @@ def _parse(services: Services, body: bytes) -> StoredObject:
         raise _Refused(reason) from error
 
 
-def _seal(services: Services, storer: Storer, stored: StoredObject, layout: FrameLayout | None, digest: bytes) -> None:
+def _seal(
+    services: Services,
+    storer: Storer,
+    stored: StoredObject,
+    layout: FrameLayout | None,
+    digest: bytes,
+    rejection: Rejection | None,
+) -> None:
     """Seal the object and catalogue it. Nothing is visible before the last step, which is one transaction.
 
     What a crash leaves behind is a sealed file without a row, which the next start sweeps away.
     """
     catalog, path = services.catalog, stored.path
     if (known := catalog.exists(path.instance)) is not None:
-        if known[0] != path or not hmac.compare_digest(known[1], digest):
-            raise Conflict("another object is stored under this SOP Instance UID")
-        return
+        if known[0] == path and (hmac.compare_digest(known[1], digest) or _is_same(services, stored, layout)):
+            return
+        raise Conflict("another object is stored under this SOP Instance UID")
     patient = patient_identity(stored.elements)
     # The catalogue checks again when it registers; looking first leaves nothing at all of what it would refuse.
     found = catalog.find_study(path.study)
     if found is not None and (found.patient != patient or found.labels.stored_department != storer.department):
         raise Conflict("the study is another patient's or was first stored by another department")
+    if rejection is not None and any((at := catalog.exists(one.instance)) and at[0] != one for one in rejection.paths):
+        raise Conflict("a rejection note names what is not of its own study")
     study, series, instance = level_attributes(stored.elements)
     wanted = identifiers(stored.elements)
     if not all(_named(*levels) <= wanted.keys() for levels in ((study,), (study, series), (study, instance))):
@@ -221,6 +223,8 @@ def _seal(services: Services, storer: Storer, stored: StoredObject, layout: Fram
                 content=content,
                 body_digest=digest,
                 identifies=worth_keeping(identifying(stored.elements)),
+                rejection=rejection.code if rejection else 0,
+                rejects=rejection.paths if rejection else frozenset(),
             )
         )
     except SafelightError:
@@ -228,6 +232,12 @@ def _seal(services: Services, storer: Storer, stored: StoredObject, layout: Fram
         raise
     if isinstance(outcome, Duplicate):
         services.objects.delete(content)
+
+
+def _is_same(services: Services, stored: StoredObject, layout: FrameLayout | None) -> bool:
+    """Whether it is the stored data set in another transfer syntax, which contradicts nothing; the first copy stays."""
+    record = services.catalog.find_instance(stored.path)
+    return record is not None and same_data_set(services, record, stored, layout)
 
 
 def _chosen(row_keys: Mapping[Identifier, bytes], *levels: Attributes) -> dict[Identifier, bytes]:
@@ -238,37 +248,3 @@ def _chosen(row_keys: Mapping[Identifier, bytes], *levels: Attributes) -> dict[I
 def _named(*levels: Attributes) -> AbstractSet[Identifier]:
     """What the catalogue's rows identify: what a search will have to find row keys for."""
     return identifiers(dataset_from_attributes(*levels)).keys()
-
-
-def response(services: Services, outcomes: list[Stored | NotStored], study: str | None) -> Representation:
-    """The Store Instances Response Module (PS3.18 table 10.5.3-2 and annex I) and its status: 200, 202 or 409."""
-    base = f"{services.settings.public_url}/dicomweb"
-    stored = [one for one in outcomes if isinstance(one, Stored)]
-    refused = [one for one in outcomes if isinstance(one, NotStored)]
-    module: dict[str, object] = {}
-    if study is not None:
-        module["00081190"] = {"vr": "UR", "Value": [f"{base}/studies/{study}"]}
-    if refused:
-        module["00081198"] = {"vr": "SQ", "Value": [_failed(one) for one in refused]}
-    if stored:
-        module["00081199"] = {"vr": "SQ", "Value": [_referenced(base, one) for one in stored]}
-    status = 200 if not refused else 202 if stored else 409
-    return Representation(media_type="application/dicom+json", body=orjson.dumps(module), status=status)
-
-
-def _failed(one: NotStored) -> dict[str, object]:
-    item: dict[str, object] = {"00081197": {"vr": "US", "Value": [int(one.reason)]}}
-    for tag, uid in (("00081150", one.sop_class_uid), ("00081155", one.sop_instance_uid)):
-        if uid:
-            item[tag] = {"vr": "UI", "Value": [uid]}
-    return item
-
-
-def _referenced(base: str, one: Stored) -> dict[str, object]:
-    path = one.path
-    url = f"{base}/studies/{path.study}/series/{path.series}/instances/{path.instance}"
-    return {
-        "00081150": {"vr": "UI", "Value": [one.sop_class_uid]},
-        "00081155": {"vr": "UI", "Value": [path.instance]},
-        "00081190": {"vr": "UR", "Value": [url]},
-    }

@@ -8,15 +8,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from server.errors import SafelightError
-from server.model import Action, Ask, AuditEvent, Permit, Representation
+from server.model import Act, Action, Ask, AuditEvent, Permit, Representation
 from server.services import Services
 
 
 @dataclass(frozen=True, kw_only=True)
 class Subject:
-    """What an entry is about: the action, the object (sealed in the journal), and the decision once there is one."""
+    """What an entry is about: action or act, the object (sealed in the journal), and the decision once there is one."""
 
-    action: Action
+    action: Action | Act
     object: str
     permit: Permit | None = None
 

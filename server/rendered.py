@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from math import ceil, floor
 
-from server.develop import masked_dataset, masked_frame, thumbnail_level, unseal
+from server.admit import admit
+from server.develop import Original, masked_dataset, masked_frame, thumbnail_level, unseal
 from server.errors import NotAcceptable, UnsupportedPixels
-from server.model import Action, Ask, InstanceRecord, MaskingLevel, RenderParameters, Representation
+from server.model import Action, Ask, InstanceRecord, MaskingLevel, RenderParameters, Representation, Viewport
 from server.multipart import Part
 from server.negotiate import Choice
 from server.pixels.display import display_attributes
@@ -20,11 +22,15 @@ from server.transaction import Transaction
 
 @dataclass(frozen=True, kw_only=True)
 class Wanted:
-    """What a request for pictures asks: frames (None: the first, or all as an animation), how, JPEG quality 1-100."""
+    """What a request for pictures asks: frames (None: the first, or all as an animation), how, JPEG quality 1-100.
+
+    `region` is a part of the frame as left, top, right and bottom in 0 to 1, seen through the parameters' viewport.
+    """
 
     numbers: tuple[int, ...] | None
     parameters: RenderParameters
     quality: int
+    region: tuple[float, float, float, float] | None = None
 
 
 def rendered(services: Services, ask: Ask, choice: Choice, wanted: Wanted, **path: str) -> Representation:
@@ -39,6 +45,11 @@ def thumbnail(services: Services, ask: Ask, choice: Choice, wanted: Wanted, **pa
     first = _with_pixels(transaction)[:1]
     one_frame = replace(wanted, numbers=(wanted.numbers or (1,))[:1])
     return _answer(transaction, first, thumbnail_level(transaction.view.level), one_frame)
+
+
+def is_one_picture(services: Services, ask: Ask, **path: str) -> bool:
+    """Whether what the path names is a picture of a single frame. Raises as `admit`."""
+    return [one.number_of_frames for one in admit(services, ask, Action.RETRIEVE_RENDERED, **path).instances] == [1]
 
 
 def _with_pixels(transaction: Transaction) -> list[InstanceRecord]:
@@ -76,7 +87,7 @@ def _bodies(
         pictures = (
             render(
                 masked_frame(services, original, level, number),
-                wanted.parameters,
+                _placed(wanted, original),
                 display_attributes(dataset, frame_number=number),
             )
             for number in numbers
@@ -85,6 +96,27 @@ def _bodies(
             yield encode_gif(list(pictures))
         else:
             yield from (_encoded(picture, media_type, wanted.quality) for picture in pictures)
+
+
+def _placed(wanted: Wanted, original: Original) -> RenderParameters:
+    """The parameters with the region in pixels of this object's frames, rounded outward; without a size of its own it
+    is shown pixel by pixel."""
+    described, viewport = original.description, wanted.parameters.viewport
+    if wanted.region is None or described is None:
+        return wanted.parameters
+    left, top, right, bottom = wanted.region
+    first_column, first_row = floor(left * described.columns), floor(top * described.rows)
+    columns = ceil(right * described.columns) - first_column
+    rows = ceil(bottom * described.rows) - first_row
+    placed = Viewport(
+        width=viewport.width if viewport else columns,
+        height=viewport.height if viewport else rows,
+        left=first_column,
+        top=first_row,
+        source_width=columns,
+        source_height=rows,
+    )
+    return replace(wanted.parameters, viewport=placed)
 
 
 def _encoded(picture: MaskedPicture, media_type: str, quality: int) -> bytes:

@@ -31,8 +31,16 @@ class Film:
 
 
 def metadata(services: Services, ask: Ask, choice: Choice, **path: str) -> Representation:
-    """The attributes of every instance below the path in the DICOM JSON model (PS3.18 section 10.4.1.1.2)."""
+    """The attributes of every instance below the path (PS3.18 section 10.4.1.1.2): together in the DICOM JSON model, or
+    in parts, one XML document of the Native DICOM Model each."""
     transaction = Transaction.begin(services, ask, Action.RETRIEVE_METADATA, choice, path)
+    if choice.multipart:
+        documents = (
+            Part(media_type=choice.media_type, body=document, headers={"Content-Location": location})
+            for series in by_series(services, transaction.instances)
+            for location, document in represent.native_model(transaction, series)
+        )
+        return transaction.answer_parts(documents)
 
     def develop() -> bytes:
         every = by_series(services, transaction.instances)
@@ -43,15 +51,33 @@ def metadata(services: Services, ask: Ask, choice: Choice, **path: str) -> Repre
 
 def instances(services: Services, ask: Ask, choice: Choice, **path: str) -> Representation:
     """Every instance below the path as a new Part 10 file, encoded from masked samples, one after the other."""
-    transaction = Transaction.begin(services, ask, Action.RETRIEVE_INSTANCE, choice, path)
+    return _files(Transaction.begin(services, ask, Action.RETRIEVE_INSTANCE, choice, path), ranges=True)
+
+
+def anonymised_instances(services: Services, ask: Ask, choice: Choice, **path: str) -> Representation:
+    """The same at a level that shows less, under names that no other answer has: so there are no parts to ask for."""
+    transaction = Transaction.begin(services, ask, Action.RETRIEVE_INSTANCE, choice, path, anonymous=True)
+    return _files(transaction, ranges=False)
+
+
+def _files(transaction: Transaction, *, ranges: bool) -> Representation:
+    choice = transaction.choice
     syntax = choice.transfer_syntax
     if not choice.multipart:
         if len(transaction.instances) != 1:
             raise NotAcceptable
-        return transaction.answer(lambda: represent.part10(transaction, transaction.instances[0], syntax))
+        alone = transaction.instances[0]
+        return transaction.answer(lambda: represent.part10(transaction, alone, syntax), ranges=ranges)
     media_type = f"application/dicom; transfer-syntax={syntax}"
-    bodies = (represent.part10(transaction, one, syntax) for one in transaction.instances)
-    return transaction.answer_parts(Part(media_type=media_type, body=body) for body in bodies)
+    parts = (
+        Part(
+            media_type=media_type,
+            body=represent.part10(transaction, one, syntax),
+            headers={"Content-Location": transaction.url(one)},
+        )
+        for one in transaction.instances
+    )
+    return transaction.answer_parts(parts)
 
 
 def frames(services: Services, ask: Ask, choice: Choice, *, numbers: Sequence[int], **path: str) -> Representation:
@@ -65,22 +91,41 @@ def frames(services: Services, ask: Ask, choice: Choice, *, numbers: Sequence[in
     if not choice.multipart:
         if len(numbers) != 1:
             raise NotAcceptable
-        return transaction.answer(lambda: next(bodies), extra=extra)
+        return transaction.answer(lambda: next(bodies), extra=extra, ranges=True)
     media_type = f"{choice.media_type}; transfer-syntax={syntax}"
-    return transaction.answer_parts((Part(media_type=media_type, body=body) for body in bodies), extra=extra)
+    base = f"{transaction.url(original.record)}/frames"
+    parts = (
+        Part(media_type=media_type, body=body, headers={"Content-Location": f"{base}/{number}"})
+        for number, body in zip(numbers, bodies, strict=True)
+    )
+    return transaction.answer_parts(parts, extra=extra)
 
 
 def bulkdata(services: Services, ask: Ask, choice: Choice, **path: str) -> Representation:
-    """All bulk data below the path (PS3.18 section 10.4.1.1.3): what the metadata of this level refers to by URI."""
+    """All bulk data below the path (PS3.18 section 10.4.1.1.5): what the metadata of this level refers to by URI."""
     transaction = Transaction.begin(services, ask, Action.RETRIEVE_BULKDATA, choice, path)
-    opened = list(unseal_each(services, transaction.instances))
+    opened = unseal_each(services, transaction.instances)
     found = [(original, at) for original in opened for at in represent.bulk_paths(transaction, original)]
+    return _values(transaction, found, "bulkdata")
+
+
+def pixeldata(services: Services, ask: Ask, choice: Choice, **path: str) -> Representation:
+    """The pixel data at the top of every instance below the path, all frames of each in one value (PS3.18 section
+    10.4.3.3.6); of all its bulk data nothing else."""
+    transaction = Transaction.begin(services, ask, Action.RETRIEVE_BULKDATA, choice, path)
+    opened = unseal_each(services, transaction.instances)
+    found = [(original, at) for original in opened for at in represent.pixel_paths(original)]
+    return _values(transaction, found, "pixeldata")
+
+
+def _values(transaction: Transaction, found: Sequence[tuple[Original, str]], resource: str) -> Representation:
+    """These values, in parts that name their address, or the only one alone. Raises `NotFound` where there is none."""
     if not found:
         raise NotFound
-    if not choice.multipart:
+    if not transaction.choice.multipart:
         if len(found) > 1:
             raise NotAcceptable
-        return transaction.answer(lambda: represent.bulk(transaction, *found[0]))
+        return transaction.answer(lambda: represent.bulk(transaction, *found[0]), extra=resource, ranges=True)
 
     def parts() -> Iterator[Part]:
         for original, at in found:
@@ -88,7 +133,7 @@ def bulkdata(services: Services, ask: Ask, choice: Choice, **path: str) -> Repre
             body = represent.bulk(transaction, original, at)
             yield Part(media_type=_OCTETS, body=body, headers={"Content-Location": location})
 
-    return transaction.answer_parts(parts())
+    return transaction.answer_parts(parts(), extra=resource)
 
 
 def bulkdata_element(services: Services, ask: Ask, choice: Choice, *, element: str, **path: str) -> Representation:
@@ -96,9 +141,11 @@ def bulkdata_element(services: Services, ask: Ask, choice: Choice, *, element: s
     transaction = Transaction.begin(services, ask, Action.RETRIEVE_BULKDATA, choice, path)
     original = unseal(services, transaction.instances[0])
     if not choice.multipart:
-        return transaction.answer(lambda: represent.bulk(transaction, original, element), extra=element)
+        return transaction.answer(
+            lambda: represent.bulk(transaction, original, element), extra=f"element/{element}", ranges=True
+        )
     body = represent.bulk(transaction, original, element)
-    return transaction.answer_parts(iter([Part(media_type=_OCTETS, body=body)]), extra=element)
+    return transaction.answer_parts(iter([Part(media_type=_OCTETS, body=body)]), extra=f"element/{element}")
 
 
 def film(services: Services, ask: Ask, **path: str) -> Film:

@@ -91,7 +91,7 @@ def masked_for(services: Services, one: Candidate, query: Query) -> Elements:
     """What the keys of a search are matched against: the masked attributes of the row, all of them, since what a level
     shows of one can depend on others (dates on the offset from UTC)."""
     levels = _levels(one)
-    if one.series is None and any(path == (_MODALITIES_IN_STUDY,) for path, _ in query.keys):
+    if one.series is None and any(key.path == (_MODALITIES_IN_STUDY,) for key in query.keys):
         levels.append(_modalities(services.catalog.series_of(one.study.study_instance_uid)))
     return _mask(one, levels).elements
 

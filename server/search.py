@@ -17,8 +17,10 @@ from server import record
 from server.admit import View, acting, in_view_order, original_uid, views
 from server.catalog.keywords import StudyQuery
 from server.metadata.deidentify import Shared
-from server.metadata.match import matches
+from server.metadata.match import matches_all
+from server.metadata.xml_model import from_json
 from server.model import Action, Ask, Caller, Permit, Representation, check_uid
+from server.multipart import Part, write
 from server.narrow import narrowed
 from server.policy.decide import decide_many
 from server.policy.words import PolicyBundle
@@ -50,33 +52,43 @@ class StudyRow:
 
 
 def search(
-    services: Services, ask: Ask, query: Query, *, study: str | None = None, series: str | None = None
+    services: Services,
+    ask: Ask,
+    query: Query,
+    *,
+    study: str | None = None,
+    series: str | None = None,
+    xml: bool = False,
 ) -> Representation:
-    """One of the six searches. Raises `Forbidden` for a role that never searches; what it may not see is not there."""
+    """One of the six searches. Raises `Forbidden` for a role that never searches; what it may not see is not there.
+
+    With `xml` each row is a part of its own, written from what is its row in JSON (PS3.18 section 8.7.3.2).
+    """
     found, more = _page(services, ask, query, study, series)
     rows = [match.prepared or orjson.dumps(row_of(services, match, query.level)) for match in found]
     headers = {}
     if more:
         told = f"{more}" if more < COUNTED else f"{COUNTED} or more"
         headers["Warning"] = f'299 safelight "There are {told} additional results that can be requested"'
-    elif query.fuzzy:
-        sentence = "The fuzzymatching parameter is not supported. Only literal matching has been performed."
-        headers["Warning"] = f'299 safelight "{sentence}"'
+    media_type, body = _as_xml(services, rows) if xml else ("application/dicom+json", b"[" + b",".join(rows) + b"]")
     answer = Representation(
-        media_type="application/dicom+json",
-        body=b"[" + b",".join(rows) + b"]" if rows else b"",
-        status=200 if rows else 204,
-        headers=headers,
+        media_type=media_type, body=body if rows else b"", status=200 if rows else 204, headers=headers
     )
     permit = found[0].permit if found else None
-    asked = orjson.dumps([[f"{tag:08X}" for tag in path] + [value] for path, value in query.keys]).decode()
+    asked = orjson.dumps([[*(f"{tag:08X}" for tag in key.path), key.how, key.value] for key in query.keys]).decode()
     subject = record.Subject(action=Action.SEARCH, object=f"{study or ''}/{series or ''}?{asked}", permit=permit)
     return record.answer(services, ask, subject, answer)
 
 
+def _as_xml(services: Services, rows: Iterable[bytes]) -> tuple[str, bytes]:
+    boundary = services.randomness.bytes(16, "multipart-boundary").hex()
+    parts = (Part(media_type="application/dicom+xml", body=from_json(orjson.loads(row))) for row in rows)
+    return f'multipart/related; type="application/dicom+xml"; boundary={boundary}', b"".join(write(parts, boundary))
+
+
 def table(services: Services, ask: Ask, *, limit: int) -> list[StudyRow]:
     """The page's list of studies: the same search, in the words of the view, recorded as one."""
-    query = Query(level=SearchLevel.STUDY, keys=(), limit=limit, offset=0, fuzzy=False)
+    query = Query(level=SearchLevel.STUDY, keys=(), limit=limit, offset=0)
     found, _ = _page(services, ask, query, None, None)
     rows = []
     for match in found:
@@ -144,10 +156,10 @@ def _page(services: Services, ask: Ask, query: Query, study: str | None, series:
 
 def _matching(services: Services, permitted: Iterable[Match], query: Query, series: str | None) -> Iterator[Match]:
     """The rows of the asked level that match all keys on the values of the view."""
-    keys = [(path, value) for path, value in query.keys if value]
+    keys = [key for key in query.keys if key.value]
     for match in _expanded(services, permitted, query, series):
         elements = masked_for(services, match, query) if keys else {}
-        if all(matches(elements, path, value) for path, value in keys):
+        if matches_all(elements, keys):
             yield match
 
 
@@ -159,7 +171,10 @@ def _permitted(
         return
     shared = Shared()
     candidates = services.catalog.find_studies(asked)
-    while chunk := list(islice(candidates, _CHUNK)):
+    while studies := list(islice(candidates, _CHUNK)):
+        # Of a study whose every instance is rejected there is nothing to be seen.
+        shown = services.catalog.shown([bytes.fromhex(one.row) for one in studies])
+        chunk = [one for one in studies if bytes.fromhex(one.row) in shown]
         decisions = decide_many(bundle, caller, Action.SEARCH, chunk, services.clock())
         for one, decision in zip(chunk, decisions, strict=True):
             if isinstance(decision, Permit) and decision.level.name == view.level.name:

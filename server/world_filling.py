@@ -47,7 +47,7 @@ class Asked:
 def asked_in(services: Services, bundle: PolicyBundle, caller: Caller, view: View) -> Asked:
     """The name and the key of a world both come from the project's key, so that they end with it."""
     level = f"{view.level.name}/{view.level.fingerprint}/{bundle.fingerprint}/{services.settings.public_url}"
-    key = derive(view.domain or services.digest_key, f"safelight searches/1/{level}")
+    key = derive(view.domain or services.digest_key, f"safelight searches/2/{level}")
     project = caller.project if view.domain is not None else None
     return Asked(
         services=services,
@@ -157,7 +157,12 @@ def _entries(asked: Asked, rows: Sequence[bytes]) -> Iterator[tuple[bytes, bytes
         order = found[row].sequence.to_bytes(8, "big") if asked.view.domain is None else order_of(one)[0].encode()
         facts = _facts(asked, record)
         line = Line(
-            row=row, revision=record.revision, order=order, values=searchable(masked.elements), facts=_frozen(facts)
+            row=row,
+            revision=record.revision,
+            order=order,
+            values=searchable(masked.elements),
+            facts=_frozen(facts),
+            listed=contents.instances > 0,
         )
         value = [
             row.hex(),
@@ -165,6 +170,7 @@ def _entries(asked: Asked, rows: Sequence[bytes]) -> Iterator[tuple[bytes, bytes
             order.hex(),
             [[tag, vr, values] for tag, (vr, values) in line.values.items()],
             facts,
+            line.listed,
             orjson.dumps(body).decode(),
         ]
         token = catalog.entry_token(asked.world, row)
@@ -177,13 +183,16 @@ def _entries(asked: Asked, rows: Sequence[bytes]) -> Iterator[tuple[bytes, bytes
 
 def opened(asked: Asked, token: bytes, sealed: bytes) -> tuple[Line, bytes]:
     """The line and the row of an entry. Raises `SealBroken`."""
-    row, revision, order, values, facts, body = orjson.loads(asked.sealer.open("world_entries", token.hex(), sealed))
+    row, revision, order, values, facts, listed, body = orjson.loads(
+        asked.sealer.open("world_entries", token.hex(), sealed)
+    )
     line = Line(
         row=bytes.fromhex(row),
         revision=bytes.fromhex(revision),
         order=bytes.fromhex(order),
         values={tag: (vr, found) for tag, vr, found in values},
         facts=_frozen(facts),
+        listed=listed,
     )
     return line, cast(str, body).encode()
 

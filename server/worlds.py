@@ -11,12 +11,11 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TypeVar
 
 from server.admit import View
 from server.catalog.listing import Held, Listing, Search
 from server.errors import SealBroken
-from server.metadata.match import key_intervals, value_test
+from server.metadata.match import How, Key, key_intervals, value_test
 from server.model import Action, Caller, Permit, StudyRecord
 from server.policy.decide import decide_many
 from server.policy.words import PolicyBundle
@@ -26,7 +25,6 @@ from server.services import Services
 from server.world_filling import CHUNK, Asked, asked_in, drop, listing_of, opened, told_apart
 
 _LOG = logging.getLogger("safelight.search")
-Found = TypeVar("Found")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,13 +62,21 @@ def prepared(
 
 def _found(asked: Asked, held: Held, listing: Listing, query: Query, page: slice) -> Prepared | None:
     searches = []
-    for path, value in query.keys:
-        if value and len(path) > 1:
+    for key in query.keys:
+        if len(key.path) > 1:
             # No attribute of a study is a sequence.
-            return Prepared(page=(), count=0)
-        if value:
-            intervals, test = partial(_of_vr, key_intervals, value), partial(_of_vr, value_test, value)
-            searches.append(Search(tag=path[0], value=value, intervals=intervals, test=test))
+            if key.value and key.how is not How.EMPTY:
+                return Prepared(page=(), count=0)
+        elif key.value:
+            searches.append(
+                Search(
+                    tag=key.path[0],
+                    value=f"{key.how.value}/{key.value}",
+                    intervals=partial(_intervals, key),
+                    test=partial(_test, key),
+                    absent=key.how is How.EMPTY,
+                )
+            )
     role = asked.caller.acting_role or ""
     if not _decide_kinds(asked, listing, role):
         return None
@@ -80,8 +86,12 @@ def _found(asked: Asked, held: Held, listing: Listing, query: Query, page: slice
     return None if matches is None else Prepared(page=matches, count=len(numbers))
 
 
-def _of_vr(function: Callable[[str, str], Found], value: str, vr: str) -> Found:
-    return function(vr, value)
+def _intervals(key: Key, vr: str) -> Sequence[tuple[str, str]]:
+    return key_intervals(vr, key.value, key.how)
+
+
+def _test(key: Key, vr: str) -> Callable[[str], bool]:
+    return value_test(vr, key.value, key.how)
 
 
 def _decide_kinds(asked: Asked, listing: Listing, role: str) -> bool:

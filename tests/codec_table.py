@@ -18,7 +18,7 @@ from pydicom.encaps import generate_frames
 from pydicom.pixels.utils import pixel_array
 
 Samples = NDArray[Any]
-LOSSLESS = (uids.RLELossless, uids.JPEGLSLossless, uids.JPEG2000Lossless, uids.HTJ2KLossless)
+LOSSLESS = (uids.RLELossless, uids.JPEGLosslessSV1, uids.JPEGLSLossless, uids.JPEG2000Lossless, uids.HTJ2KLossless)
 _LJPEG = (uids.JPEGLossless, uids.JPEGLosslessSV1)
 
 
@@ -211,11 +211,20 @@ def _published(number: int, name: str, photometric: str) -> Film:
     return Film(name=name, number=number, body=body, dataset=stored, frames=decoded(stored), photometric=photometric)
 
 
+def _signed(samples: Samples, ds: Dataset) -> Samples:
+    """A JPEG stream's unsigned samples with the sign that the data set gives them."""
+    if not ds.PixelRepresentation:
+        return samples
+    used = int(ds.BitsAllocated) if int(samples.max()) >> ds.BitsStored else int(ds.BitsStored)
+    return np.where(samples >> (used - 1), samples.astype(np.int64) - (1 << used), samples)
+
+
 def decoded(ds: Dataset) -> tuple[Samples, ...]:
     """What pydicom's own decoders make of every frame, without any colour transform of its own."""
     count = int(ds.get("NumberOfFrames", 1) or 1)
     if ds.file_meta.TransferSyntaxUID in _LJPEG:
-        arrays = [imagecodecs.ljpeg_decode(frame) for frame in generate_frames(ds.PixelData, number_of_frames=count)]
+        frames = generate_frames(ds.PixelData, number_of_frames=count)
+        arrays = [_signed(imagecodecs.jpegsof3_decode(frame), ds) for frame in frames]
     elif ds.get("BitsAllocated") == 1:
         # Frames that begin within a byte are only found by decoding all of them.
         arrays = list(pixel_array(ds, raw=True).reshape(count, ds.Rows, ds.Columns))

@@ -21,6 +21,13 @@ def locked() -> frozenset[str]:
     return frozenset(canonicalize_name(one.name) for one in wanted if one.marker is None or one.marker.evaluate())
 
 
+@cache
+def left_out() -> frozenset[str]:
+    """What the image leaves out although something in it asks for it: of its code only data is read."""
+    lines = (ROOT / "requirements" / "runtime-overrides.txt").read_text("utf-8").splitlines()
+    return frozenset(canonicalize_name(Requirement(line).name) for line in lines if line and line[0].isalnum())
+
+
 def needed_at_run_time() -> dict[str, Distribution]:
     """The locked distributions that safelight needs without its extras, directly or not."""
     found: dict[str, Distribution] = {}
@@ -30,7 +37,7 @@ def needed_at_run_time() -> dict[str, Distribution]:
             wanted = Requirement(text)
             name = canonicalize_name(wanted.name)
             applies = wanted.marker is None or wanted.marker.evaluate({"extra": ""})
-            if applies and name in locked() - found.keys():
+            if applies and name in locked() - found.keys() - left_out():
                 found[name] = distribution(name)
                 waiting.append(name)
     return found

@@ -5,8 +5,10 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from checklist import table as checklist_table
 from ps315_cases import table as ps315_table
 
+from server.conformance import markdown as conformance_table
 from server.policy.bundle import load
 from server.policy.describe import levels_table, objects_table, roles_table
 
@@ -15,13 +17,15 @@ README = ROOT / "README.md"
 
 
 def generated(text: str) -> str:
-    """The README with its tables made anew: levels and roles from the policy, PS3.15's rows from the tests' cases."""
+    """The README with its tables made anew: levels and roles from the policy, the rest from tests' data and code."""
     bundle = load(ROOT / "policies")
     tables = {
         "levels": levels_table(bundle),
         "carriers": objects_table(bundle),
         "roles": roles_table(bundle),
         "ps315": ps315_table(),
+        "conformance": conformance_table(),
+        "checklist": checklist_table(),
     }
     for name, table in tables.items():
         start, end = f"<!-- {name} -->\n", f"<!-- /{name} -->"

@@ -21,6 +21,7 @@ SWITCHES = (
     *("includefield=all", "includefield=PatientName&includefield=PatientComments", "fuzzymatching=true"),
     *("emptyvaluematching=true", "multiplevaluematching=true", "orderby=PatientName", "orderby=-StudyDate"),
     *("limit=1", "limit=2&offset=1", "limit=0", "offset=5", "includefield=00100010", "limit=1000&offset=3"),
+    *("TimezoneOffsetFromUTC=%2B0930", "fuzzymatching=true&emptyvaluematching=true&multiplevaluematching=true"),
 )
 _FIRST, _LAST = date(1890, 1, 1), date(2030, 1, 1)
 
@@ -90,7 +91,7 @@ def uid_lists(originals: Sequence[str], random: Random) -> Attack:
 
 def switches(words: Sequence[tuple[str, str]], random: Random) -> Attack:
     """Paging, order, fields and spellings of matching, beside a filter."""
-    odd = ("%", "_", "' OR 1=1 --", "*", "?", "\\", "", "MUSTER^*", "[A-Z]*", "CANARY%", "*=*", "张三", "%00")
+    odd = ("%", "_", "' OR 1=1 --", "*", "?", "\\", "", "MUSTER^*", "[A-Z]*", "CANARY%", "*=*", "张三", "%00", '""')
     while True:
         name = random.choice(NAMES)
         value = random.choice((*odd, random.choice(words)[1]))

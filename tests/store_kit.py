@@ -32,8 +32,8 @@ def contents(house: House) -> Contents:
         rows = {
             name: int(connection.execute(select(func.count()).select_from(table)).scalar_one())
             for name, table in metadata.tables.items()
-            # What searches work out ahead, and browsers' sessions, are no part of a film.
-            if name not in {"sessions", "alembic_version", "worlds", "world_entries"}
+            # What searches work out ahead, when a film was last asked for, and browsers' sessions are no part of it.
+            if name not in {"sessions", "alembic_version", "worlds", "world_entries", "uses"}
         }
     files = frozenset(str(path) for path in house.settings.objects.rglob("*") if path.is_file())
     return Contents(rows=rows, files=files)
@@ -55,7 +55,8 @@ def journal(house: House) -> list[AuditEvent]:
 
 def failures(response: TestResponse) -> list[int]:
     """The Failure Reasons of a store's answer."""
-    items = (response.json or {}).get("00081198", {}).get("Value", [])
+    module = response.json or {}
+    items = [item for tag in ("00081198", "0008119A") for item in module.get(tag, {}).get("Value", [])]
     return [item["00081197"]["Value"][0] for item in items]
 
 

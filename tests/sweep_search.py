@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from email.message import Message
 from typing import Any, NamedTuple
 from urllib.parse import quote
+from xml.etree import ElementTree
 
 import imagecodecs
 import numpy as np
@@ -27,6 +28,7 @@ _PRINTABLE = re.compile(rb"[\x20-\x7e]{5,}")
 _WIDE = re.compile(rb"(?:\x00?[\x20-\x7e]\x00){4,}[\x20-\x7e]?")
 _PICTURES = {"image/jpeg", "image/png", "image/gif"}
 _CODECS = {
+    "1.2.840.10008.1.2.4.70": imagecodecs.jpegsof3_decode,
     "1.2.840.10008.1.2.4.80": imagecodecs.jpegls_decode,
     "1.2.840.10008.1.2.4.90": imagecodecs.jpeg2k_decode,
     "1.2.840.10008.1.2.4.201": lambda data: imagecodecs.htj2k_decode(data, planar=False),
@@ -98,6 +100,9 @@ def unfolded(body: bytes, media_type: str = "") -> Iterator[bytes]:
         for kind, part in body_parts(body, media_type):
             yield from unfolded(part, kind)
         return
+    if "json" in media_type and body[:2] == b"\x1f\x8b":
+        yield from unfolded(gzip.decompress(body), media_type)
+        return
     yield from _inflated(body)
     yield from _text(body, media_type)
     if media_type.startswith("application/octet-stream") and len(body) % 2 == 0:
@@ -123,10 +128,23 @@ def _text(body: bytes, media_type: str) -> Iterator[bytes]:
         yield json.dumps(json.loads(body), ensure_ascii=False).encode()
         for value in re.findall(rb'"InlineBinary":"([^"]*)"', body):
             yield base64.b64decode(value)
+    if "xml" in media_type:
+        yield from _xml(body)
     if "html" in media_type:
         yield html.unescape(body.decode()).encode()
-    if media_type.partition(";")[0] in _PICTURES:
+    if media_type in _PICTURES:
         yield _picture_extras(body)
+
+
+def _xml(body: bytes) -> Iterator[bytes]:
+    """Every text and attribute of a well-formed document, names put together again, inline values decoded."""
+    for element in ElementTree.fromstring(body).iter():
+        yield "\n".join([element.text or "", *element.attrib.values()]).encode()
+        kind = element.tag.rpartition("}")[2]
+        if kind in ("Alphabetic", "Ideographic", "Phonetic"):
+            yield "^".join(part.text or "" for part in element).encode()
+        if kind == "InlineBinary":
+            yield base64.b64decode(element.text or "")
 
 
 def high_bits(samples: NDArray[Any]) -> Iterator[bytes]:
@@ -151,7 +169,9 @@ def body_parts(body: bytes, media_type: str) -> Iterator[tuple[str, bytes]]:
 def sample_arrays(body: bytes, media_type: str) -> Iterator[NDArray[Any]]:
     """Every frame that a body holds, decoded: pictures, codestreams, and the frames of a Part 10 file."""
     kind, _, syntax = media_type.partition("; transfer-syntax=")
-    if kind in _PICTURES:
+    if kind == "image/jpeg" and syntax:
+        yield _CODECS[syntax](body)
+    elif kind in _PICTURES:
         picture = Image.open(io.BytesIO(body))
         for index in range(getattr(picture, "n_frames", 1)):
             picture.seek(index)

@@ -62,8 +62,11 @@ def _everything(house: House, offered: Mapping[Rule, tuple[Offer, ...]], instanc
             yield from calls(rule, offered.get(rule, ()), instances, brief="<instance>" not in rule[1])
 
 
-# They show nothing of anybody: a page to sign in with, a file of ours, whether the server is alive.
-UNRECORDED = {"/healthz", "/.well-known/oauth-protected-resource", "/static/<path:filename>", "/sign-in", "/callback"}
+# They show nothing of anybody: a page to sign in with, a file of ours, what the server can do and whether it is alive.
+UNRECORDED = {
+    *("/healthz", "/.well-known/oauth-protected-resource", "/static/<filename>", "/sign-in", "/callback"),
+    *("/conformance", "/openapi.json"),
+}
 
 
 def _no_image(call: Call, response: TestResponse) -> None:

@@ -15,7 +15,7 @@ from house import House
 from pydicom.datadict import tag_for_keyword
 from store_kit import assert_says_nothing, contents, failures, journal, reconfigured
 
-from server.ingest import FailureReason
+from server.outcomes import FailureReason
 
 MEBIBYTE = 1 << 20
 OBJECT_LIMIT = 16 * MEBIBYTE

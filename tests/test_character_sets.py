@@ -122,7 +122,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
 
 
 def _rows(house: House, user: str) -> list[dict[str, Any]]:
-    query = "includefield=all&includefield=PatientComments&includefield=PatientAddress"
+    query = "includefield=all"
     answer = house.get(f"/dicomweb/instances?{query}", user, JSON)
     assert answer.status_code == 200
     answer.get_data().decode("utf-8")

@@ -77,6 +77,8 @@ def test_other_methods_are_not_allowed(house: House) -> None:
     by_rule: dict[str, set[str]] = {}
     for method, rule in rules_of(house.app):
         by_rule.setdefault(rule, set()).update({method} | ({"HEAD"} if method == "GET" else set()))
+    for one in house.app.url_map.iter_rules():
+        by_rule.setdefault(one.rule, set()).update((one.methods or set()) & {"OPTIONS"})
     for probe in probes(house, house.app, "clinician"):
         for method in {"GET", "POST", "PUT", "PATCH", "DELETE", "TRACE", "OPTIONS"} - by_rule[probe.rule]:
             response = replace(probe, method=method).send(house, "clinician")

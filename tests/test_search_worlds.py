@@ -147,10 +147,16 @@ KEYS = ("PatientName", "PatientID", "StudyDate", "StudyTime", "AccessionNumber",
         "ModalitiesInStudy", "ReferringPhysicianName", "StudyInstanceUID", "PatientIdentityRemoved", "00080005",
         "PatientBirthDate", "Modality", "RequestAttributesSequence.ScheduledProcedureStepID")  # fmt: skip
 VALUES = ("*", "", "MUSTER*", "muster^max*", "*max*", "M-1", "A*", "A?", "20240101-20240229", "-20240131", "20240201-",
-          "20240131", "CHEST*", "CHEST PA", "DX", "C?", "M", "YES", "ISO_IR 192", "1011*", "100000-120000")  # fmt: skip
+          "20240131", "CHEST*", "CHEST PA", "DX", "C?", "M", "YES", "ISO_IR 192", "1011*", "100000-120000", '""',
+          "CT\\DX", "Maxima Muster", "gross erika", "-2359", "20240131-20240201")  # fmt: skip
+SWITCHES = (
+    *("", "limit=1", "limit=2&offset=1", "limit=0", "offset=3", "fuzzymatching=true", "emptyvaluematching=true"),
+    *("fuzzymatching=true&emptyvaluematching=true", "TimezoneOffsetFromUTC=%2B0200", "00080201=-0930"),
+    *("multiplevaluematching=true", "limit=5&StudyTime=1000-2300&StudyDate=20240101-20240131"),
+)
 QUERY = st.tuples(
     st.lists(st.tuples(st.sampled_from(KEYS), st.sampled_from(VALUES) | st.integers(0, 40)), max_size=2),
-    st.sampled_from(("", "limit=1", "limit=2&offset=1", "limit=0", "offset=3", "fuzzymatching=true")),
+    st.sampled_from(SWITCHES),
 )
 
 
@@ -162,6 +168,7 @@ def written(query: tuple[list[tuple[str, str | int]], str], shown: Sequence[str]
         said = (shown[value % len(shown)] if shown else "X") if isinstance(value, int) else value
         is_uid = name == "StudyInstanceUID"
         pairs[name] = said if not is_uid or (said[:1].isdecimal() and "-" not in said and "." in said) else "2.25.1"
+    pairs = {name: said for name, said in pairs.items() if f"&{name}=" not in paging}
     return "&".join([*(f"{name}={value}" for name, value in pairs.items()), *([paging] if paging else [])])
 
 

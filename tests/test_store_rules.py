@@ -12,8 +12,8 @@ from house import NOW, House
 from pydicom.dataset import Dataset
 from store_kit import contents, failures, journal
 
-from server.ingest import FailureReason
 from server.model import PatientIdentity
+from server.outcomes import FailureReason
 
 HOUR = 3600.0
 FIRST = chest_film(SMALL)

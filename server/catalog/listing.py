@@ -26,24 +26,28 @@ Values = Mapping[int, tuple[str, Sequence[str]]]
 @dataclass(frozen=True, kw_only=True)
 class Line:
     """One study in a world. `order` sorts the world; `values` maps a tag to VR and masked values; `facts` are what the
-    rules can look at, by attribute; `revision` is that of the study's row."""
+    rules can look at, by attribute; `revision` is that of the study's row. One that is not `listed` has nothing to be
+    found, and holds its place for when it has."""
 
     row: bytes
     revision: bytes
     order: bytes
     values: Values
     facts: Mapping[str, Hashable]
+    listed: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
 class Search:
     """One key of a search: the values of `tag` with a key within one of the closed intervals, as far as `test` takes
-    them. Both depend on the VR that a value has; `value` is what is asked for, as it is written."""
+    them, or, if `absent`, that there is no value at all. Both depend on the VR that a value has; `value` is what is
+    asked for, as it is written."""
 
     tag: int
     value: str
     intervals: Callable[[str], Sequence[tuple[str, str]]]
     test: Callable[[str], Callable[[str], bool]]
+    absent: bool = False
 
 
 class _Column:
@@ -81,6 +85,13 @@ class _Column:
         else:
             under.append(value)
 
+    def numbers(self) -> NDArray[np.uint32]:
+        """All studies that have a value."""
+        found = array("I")
+        for numbers in self._numbers.values():
+            found.extend((numbers,) if isinstance(numbers, int) else numbers)
+        return np.array(found, np.uint32)
+
     def find(self, intervals: Sequence[tuple[str, str]], test: Callable[[str], bool]) -> NDArray[np.uint32]:
         if not self._sorted:
             self._keys.sort()
@@ -117,12 +128,12 @@ class Listing:
         self._masks: OrderedDict[tuple[int, str], NDArray[np.bool_]] = OrderedDict()
 
     def __len__(self) -> int:
-        return len(self._order)
+        return len(self._numbers)
 
     @property
     def dead(self) -> int:
         """How many lines have been replaced and still take room."""
-        return len(self._rows) - len(self._order)
+        return len(self._rows) - len(self._numbers)
 
     @property
     def roles(self) -> frozenset[str]:
@@ -131,15 +142,15 @@ class Listing:
     def add(self, line: Line, keys: Callable[[str, str], Iterable[str]]) -> None:
         """Put a study in its place; a former line of it no longer counts. `keys`: what a value of a VR is sorted by."""
         former = self._numbers.get(line.row)
-        if former is not None:
+        if former is not None and former in self._order:
             self._order.remove(former)
         number = len(self._rows)
         self._rows.append((line.row, line.revision))
         self._numbers[line.row] = number
         self._order_of.append(line.order)
-        if self._sorted:
+        if line.listed and self._sorted:
             insort(self._order, number, key=self._order_of.__getitem__)
-        else:
+        elif line.listed:
             self._order.append(number)
         self._places = None
         self._masks.clear()
@@ -212,7 +223,10 @@ class Listing:
         found = np.zeros(len(self._rows), np.bool_)
         for (tag, vr), column in self._columns.items():
             if tag == search.tag:
-                found[column.find(search.intervals(vr), search.test(vr))] = True
+                here = column.numbers() if search.absent else column.find(search.intervals(vr), search.test(vr))
+                found[here] = True
+        if search.absent:
+            found = ~found
         self._masks[search.tag, search.value] = found
         while len(self._masks) > _MASKS:
             self._masks.popitem(last=False)

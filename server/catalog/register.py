@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from sqlalchemy import Connection
 
-from server.catalog import changes
+from server.catalog import changes, rejections
 from server.catalog.access import Access
 from server.catalog.database import writing
 from server.catalog.keywords import study_keywords
@@ -41,7 +41,7 @@ class NewInstance:
 
     `labels` are those of a new study; of a known one, only `labels.stored_department` (the storer's) is looked at.
     `body_digest` is keyed by the caller. The attributes and row keys of study and series, and `identifies`
-    for both, count when these are new.
+    for both, count when these are new. A rejection note has its code and what it `rejects`; it is hidden itself.
     """
 
     path: InstancePath
@@ -59,6 +59,8 @@ class NewInstance:
     series_row_keys: Mapping[Identifier, bytes] = field(default_factory=dict)
     instance_row_keys: Mapping[Identifier, bytes] = field(default_factory=dict)
     identifies: frozenset[tuple[str, str]] | None = None
+    rejection: int = 0
+    rejects: frozenset[InstancePath] = frozenset()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,7 +82,8 @@ def register(access: Access, new: NewInstance) -> Registered | Duplicate:
     """Catalogue an instance, durably when this returns.
 
     Raises `Conflict`, with nothing changed, when the SOP Instance UID is stored with another body or at another path,
-    or when the study belongs to another patient or was first stored by another department.
+    when the study belongs to another patient or was first stored by another department, or when a rejection note names
+    what is not of its own study.
     """
     with writing(access.engine) as connection:
         stored = instance_in(access, connection, new.path.instance)
@@ -99,7 +102,10 @@ def register(access: Access, new: NewInstance) -> Registered | Duplicate:
         parent = series_in(access, connection, study, new.path.series)
         if parent is None:
             parent = _new_series(access, connection, new, study)
-        instance = _new_instance(access, connection, new, parent)
+        rejected = new.rejection or rejections.expected(access, connection, study, new.path.instance)
+        instance = _new_instance(access, connection, new, parent, rejected)
+        if new.rejection:
+            rejections.reject(access, connection, study, new.rejection, new.rejects)
         places |= changes.note(access, connection, bytes.fromhex(study.row))
     remember(access, {key: place + 1 for key, place in places.items()})
     return Registered(instance=instance, new_study=found is None)
@@ -143,7 +149,9 @@ def _new_series(access: Access, connection: Connection, new: NewInstance, study:
     return series
 
 
-def _new_instance(access: Access, connection: Connection, new: NewInstance, parent: SeriesRecord) -> InstanceRecord:
+def _new_instance(
+    access: Access, connection: Connection, new: NewInstance, parent: SeriesRecord, rejected: int
+) -> InstanceRecord:
     instance = InstanceRecord(
         row=access.new_row("instance").hex(),
         path=new.path,
@@ -157,6 +165,7 @@ def _new_instance(access: Access, connection: Connection, new: NewInstance, pare
         revision=bytes.fromhex(access.new_revision("instance")),
         attributes=new.instance_attributes,
         row_keys=new.instance_row_keys,
+        rejected=rejected,
     )
     insert_instance(access, connection, instance, new.body_digest)
     return instance

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 
 STATISTICS = frozenset({*range(0x00280104, 0x00280112), 0x00603000})
-COMPRESSION_RATIO = 0x00282112
+COMPRESSION_RATIO, _PIXEL_PRESENTATION = 0x00282112, 0x00089205
 _MOST = 65_536
 
 
@@ -19,3 +19,14 @@ def rough(ratio: str) -> str:
     """A valid DS as the power of two that it reaches, from 1 to 65536."""
     number = float(ratio) if ratio else 1.0
     return str(2 ** (math.frexp(number)[1] - 1)) if 1 <= number < _MOST else "1" if number < 1 else str(_MOST)
+
+
+def as_masked(tag: int, value: str) -> str:
+    """What a valid value says of samples that a level may have changed.
+
+    Pixel Presentation COLOR or MIXED stands for a supplemental table of colours (PS3.3 section C.8.16.2.1.2), which
+    does not leave such a level.
+    """
+    if tag == COMPRESSION_RATIO:
+        return rough(value)
+    return "MONOCHROME" if tag == _PIXEL_PRESENTATION and value in ("COLOR", "MIXED") else value

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator, Sequence
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from server.errors import NotAcceptable
@@ -12,6 +13,7 @@ from server.metadata.encode import element_header, encode_element
 from server.metadata.identifiers import valid_uid
 from server.metadata.masked import MaskedDataset
 
+DEFLATED = "1.2.840.10008.1.2.1.99"
 IMPLEMENTATION_CLASS_UID = "2.25.189267384605110218337127464158702553049"
 IMPLEMENTATION_VERSION_NAME = "SAFELIGHT_0_1"
 
@@ -20,6 +22,7 @@ _NATIVE_VRS = {"FloatPixelData": "OF", "DoubleFloatPixelData": "OD"}
 _ITEM = bytes.fromhex("feff00e0")
 _SEQUENCE_END = bytes.fromhex("feffdde000000000")
 _LONGEST = 0xFFFFFFFE
+_DEFLATION = 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,20 +46,36 @@ PixelElement = NativePixels | EncapsulatedPixels
 def write(masked: MaskedDataset, transfer_syntax_uid: str, pixels: PixelElement | None) -> Iterator[bytes]:
     """A Part 10 file, in pieces: zero preamble, our own group 0002, Explicit VR Little Endian elements, pixels.
 
-    `transfer_syntax_uid` is Explicit VR Little Endian or an encapsulated one; the caller encoded `pixels` for it.
+    `transfer_syntax_uid` is Explicit VR Little Endian, deflated or not, or an encapsulated one; the caller encoded
+    `pixels` for it.
     Raises `NotAcceptable` when the level leaves no SOP class or instance UID, or the pixels do not fit one element.
     """
     sop_class, instance = first_text(masked.elements, 0x00080016), first_text(masked.elements, 0x00080018)
     if not (valid_uid(sop_class) and valid_uid(instance)):
         raise NotAcceptable("the level leaves no SOP class or instance UID")
     pieces = [] if pixels is None else list(_pixel_pieces(masked, pixels))
-    return _file(masked, _file_meta(sop_class, instance, transfer_syntax_uid), pieces)
+    return _file(_file_meta(sop_class, instance, transfer_syntax_uid), transfer_syntax_uid, _body(masked, pieces))
 
 
-def _file(masked: MaskedDataset, file_meta: bytes, pixels: list[bytes]) -> Iterator[bytes]:
+def _file(file_meta: bytes, transfer_syntax_uid: str, body: Iterator[bytes]) -> Iterator[bytes]:
+    yield b"".join([bytes(128), b"DICM", file_meta])
+    yield from _deflated(body) if transfer_syntax_uid == DEFLATED else body
+
+
+def _deflated(body: Iterable[bytes]) -> Iterator[bytes]:
+    """RFC 1951 without a header, padded to even length (PS3.5 section A.5)."""
+    compressor, length = zlib.compressobj(_DEFLATION, zlib.DEFLATED, -zlib.MAX_WBITS), 0
+    for piece in body:
+        packed = compressor.compress(piece)
+        length += len(packed)
+        yield packed
+    rest = compressor.flush()
+    yield rest + bytes((length + len(rest)) % 2)
+
+
+def _body(masked: MaskedDataset, pixels: list[bytes]) -> Iterator[bytes]:
     at = _PIXEL_TAGS["PixelData"]
-    before = [encode_element(element) for tag, element in masked.elements.items() if tag < at]
-    yield b"".join([bytes(128), b"DICM", file_meta, *before])
+    yield b"".join(encode_element(element) for tag, element in masked.elements.items() if tag < at)
     yield from pixels
     behind = [encode_element(element) for tag, element in masked.elements.items() if tag > at]
     if behind:

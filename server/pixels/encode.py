@@ -17,16 +17,18 @@ from server.pixels.description import (
     EXPLICIT_LITTLE,
     HTJ2K_LOSSLESS,
     JPEG_2000_LOSSLESS,
+    JPEG_LOSSLESS_SV1,
     JPEG_LS_LOSSLESS,
     RLE,
     PixelDescription,
 )
+from server.pixels.encode_more import encode_jpeg_lossless
 from server.pixels.frame import Samples, value_bounds
 from server.pixels.redact import MaskedFrame
 from server.pixels.render import MaskedPicture
 
 # Cells of up to this many bits, by transfer syntax; one-bit and floating point frames are native only.
-_WIDEST = {RLE: 32, JPEG_LS_LOSSLESS: 16, JPEG_2000_LOSSLESS: 16, HTJ2K_LOSSLESS: 16}
+_WIDEST = {RLE: 32, JPEG_LOSSLESS_SV1: 16, JPEG_LS_LOSSLESS: 16, JPEG_2000_LOSSLESS: 16, HTJ2K_LOSSLESS: 16}
 
 
 def encode_jpeg(picture: MaskedPicture, quality: int) -> bytes:
@@ -90,11 +92,14 @@ def encodable(uid: str, description: PixelDescription) -> bool:
 
 
 def encode_transfer_syntax(frame: MaskedFrame, uid: str) -> bytes:
-    """One frame, losslessly, as the codestream of a transfer syntax: RLE, JPEG-LS, JPEG 2000 or HTJ2K.
+    """One frame, losslessly, as the codestream of a transfer syntax: RLE, JPEG, JPEG-LS, JPEG 2000 or HTJ2K.
 
     Colour stays as it is (no transform inside the codestream). Raises `NotAcceptable` for any other syntax or cell.
     """
     samples = _samples(frame)
+    if uid == JPEG_LOSSLESS_SV1 and encodable(uid, frame.description):
+        precision = _precision(samples, frame.description)
+        return encode_jpeg_lossless(samples, frame.description, frame.photometric_interpretation, precision)
     if uid not in _ENCODERS or not encodable(uid, frame.description):
         raise NotAcceptable("no encoder for this transfer syntax and sample format")
     return _ENCODERS[uid](np.ascontiguousarray(samples), frame.description)

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from flask import Response, current_app, request
 
 from server import record
-from server.errors import AuditUnavailable, SafelightError, Unauthenticated
-from server.model import Action, Ask, Representation
+from server.errors import AuditUnavailable, RangeNotSatisfiable, SafelightError, Unauthenticated
+from server.model import Act, Action, Ask, Representation
 from server.services import Services
+from server.web.coding import coded
 from server.web.errors import error_response, status_of
 from server.web.identify import identify, nobody, request_id
 
@@ -46,7 +47,7 @@ def respond(route: Route, parameters: dict[str, str]) -> Response:
     return to_response(representation)
 
 
-def refuse(house: Services, ask: Ask, action: Action, error: SafelightError) -> Response:
+def refuse(house: Services, ask: Ask, action: Action | Act, error: SafelightError) -> Response:
     """The answer to a request that failed: recorded first; if it can't be recorded, that is the answer."""
     status = status_of(error)
     # Cut off, so that no path is too long to be recorded.
@@ -60,6 +61,8 @@ def refuse(house: Services, ask: Ask, action: Action, error: SafelightError) -> 
     response = error_response(status, error.public)
     if isinstance(error, Unauthenticated):
         response.headers["WWW-Authenticate"] = challenge(house, error)
+    if isinstance(error, RangeNotSatisfiable):
+        response.headers["Content-Range"] = f"bytes */{error.length}"
     return finish(response)
 
 
@@ -72,6 +75,7 @@ def challenge(house: Services, error: Unauthenticated) -> str:
 
 def to_response(representation: Representation) -> Response:
     """A representation as a response; a streamed body is sent as it is developed."""
+    representation = coded(request, representation)
     body = representation.body
     if request.method == "HEAD" and isinstance(body, Generator):
         # Nobody will read it: its closing entry is written now.
@@ -93,6 +97,6 @@ def to_response(representation: Representation) -> Response:
 def finish(response: Response) -> Response:
     """What every answer carries. Answers differ by caller, so no cache may keep one (RFC 9111 section 5.2.2.5)."""
     response.headers["Cache-Control"] = "private, no-store"
-    response.headers["Vary"] = "Authorization, Cookie, Accept, Safelight-Role"
+    response.headers["Vary"] = "Authorization, Cookie, Accept, Accept-Encoding, Safelight-Role"
     response.headers["Safelight-Request"] = request_id(request)
     return response

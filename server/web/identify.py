@@ -2,23 +2,44 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 
 from flask import Request
 
 from server.auth.claims import caller_from_claims
-from server.errors import BadRequest, Unauthenticated
+from server.errors import BadRequest, SafelightError, Unauthenticated
 from server.model import Ask, Caller
 from server.services import Services
 from server.web import session
+from server.web.coding import uncoded
 
 ROLE_HEADER = "Safelight-Role"
+_ETAG = re.compile(r'(?:W/)?("[\x21\x23-\x7e\x80-\xff]*")')
 NOBODY = Caller(subject="", issuer="", client="", roles=frozenset())
 
 
 def nobody(request: Request) -> Ask:
     """What the journal says of a request whose caller is not known."""
     return Ask(caller=NOBODY, request=request_id(request))
+
+
+def whoever(request: Request, services: Services) -> Ask:
+    """Who asks, for the journal alone: `nobody` where that can't be told. Never a ground for an answer.
+
+    Takes a session's word for it even from another site's page: the entry is about a refusal.
+    """
+    try:
+        return identify(request, services)
+    except SafelightError:
+        pass
+    cookie = request.cookies.get(session.cookie_name(services))
+    if not cookie or "Authorization" in request.headers:
+        return nobody(request)
+    try:
+        return Ask(caller=session.load(services, cookie).caller, request=request_id(request))
+    except SafelightError:
+        return nobody(request)
 
 
 def request_id(request: Request) -> str:
@@ -55,6 +76,9 @@ def identify(request: Request, services: Services) -> Ask:
         request=request_id(request),
         requested_role=requested,
         held_etags=_etags(request),
+        # RFC 9110 section 14.2: of all methods only GET has ranges.
+        byte_range=_field(request, "Range") if request.method == "GET" else "",
+        if_range=_field(request, "If-Range"),
     )
 
 
@@ -67,6 +91,11 @@ def _bearer(header: str, services: Services) -> Caller:
 
 
 def _etags(request: Request) -> frozenset[str]:
-    """The strong tags of If-None-Match; `*` and weak tags are not used here and count as none."""
-    value = request.headers.get("If-None-Match", "")
-    return frozenset(item.strip() for item in value.split(",") if item.strip().startswith('"'))
+    """The tags of If-None-Match: `*`, or opaque tags compared weakly and of whatever content coding."""
+    value = _field(request, "If-None-Match")
+    return frozenset({"*"} if value == "*" else map(uncoded, _ETAG.findall(value)))
+
+
+def _field(request: Request, name: str) -> str:
+    """A header field as one value, however many lines it came in."""
+    return ", ".join(request.headers.getlist(name)).strip()

@@ -2,55 +2,95 @@
 
 from __future__ import annotations
 
+import re
+
 from flask import request
 from werkzeug.datastructures import MultiDict
 
 from server import rendered, retrieve
 from server.errors import BadRequest, NotAcceptable
 from server.model import Action, Ask, Representation
-from server.negotiate import EXPLICIT_LITTLE_ENDIAN, LOSSLESS_SYNTAXES, Choice
+from server.negotiate import LOSSLESS_SYNTAXES, NATIVE_SYNTAXES, Choice, Offer, check_charset, preferred
 from server.services import Services
 from server.web.answer import Route
 from server.web.dicomweb import frame_list
 from server.web.render_parameters import render_parameters
 
-_PICTURES = ("image/jpeg", "image/png", "image/gif")
+_DICOM = "application/dicom"
+_SYNTAXES = (*NATIVE_SYNTAXES, *LOSSLESS_SYNTAXES)
+_PICTURES = tuple(Offer(media_type=media_type) for media_type in ("image/jpeg", "image/png", "image/gif"))
 _IDENTIFYING = ("studyUID", "seriesUID", "objectUID")
-_KNOWN = {
-    "requestType", *_IDENTIFYING, "contentType", "charset", "transferSyntax", "frameNumber", "rows", "columns",
-    "windowCenter", "windowWidth", "imageQuality",
-}  # fmt: skip
+_OF_OBJECTS = {"transferSyntax", "anonymize"}
+_OF_PICTURES = {"frameNumber", "rows", "columns", "region", "windowCenter", "windowWidth", "imageQuality"}
+_KNOWN = {"requestType", *_IDENTIFYING, "contentType", "charset", *_OF_OBJECTS, *_OF_PICTURES}
+_FRACTION = re.compile(r"(0(\.[0-9]{1,12})?|\.[0-9]{1,12}|1(\.0{1,12})?)", re.ASCII)
 
 
 def _retrieve(services: Services, ask: Ask) -> Representation:
     arguments = request.args
+    _check(arguments)
+    path = dict(zip(("study", "series", "instance"), (arguments[name] for name in _IDENTIFYING), strict=True))
+    asked = set(arguments)
+    if "contentType" in asked:
+        choice = preferred(arguments["contentType"], (_dicom(arguments), *_PICTURES))
+    elif asked & (_OF_PICTURES | _OF_OBJECTS) or rendered.is_one_picture(services, ask, **path):
+        choice = Choice(media_type="image/jpeg", multipart=False)
+    else:
+        choice = preferred(_DICOM, (_dicom(arguments),))
+    if choice is None:
+        raise NotAcceptable
+    if asked & (_OF_PICTURES if choice.media_type == _DICOM else _OF_OBJECTS):
+        raise BadRequest("a query parameter does not go with the content type")
+    if choice.media_type == _DICOM:
+        use_case = retrieve.anonymised_instances if "anonymize" in asked else retrieve.instances
+        return use_case(services, ask, choice, **path)
+    return rendered.rendered(services, ask, choice, _wanted(arguments), **path)
+
+
+def _check(arguments: MultiDict[str, str]) -> None:
+    """Raise `BadRequest` for what no request may say, whatever it is for."""
     for name in arguments:
         if len(arguments.getlist(name)) > 1:
             raise BadRequest("a query parameter is given twice")
         if name not in _KNOWN:
-            # Above all `anonymize`: the caller's role masks already, and a switch is not silently passed over.
+            # A switch that somebody hoped would change the masking never silently does nothing (a.C2).
             raise BadRequest("a query parameter that is not supported")
     if arguments.get("requestType") != "WADO" or any(name not in arguments for name in _IDENTIFYING):
         raise BadRequest("requestType=WADO, studyUID, seriesUID and objectUID are required")
-    path = dict(zip(("study", "series", "instance"), (arguments[name] for name in _IDENTIFYING), strict=True))
-    wanted = [item.split(";")[0].strip() for item in arguments.get("contentType", "image/jpeg").split(",")]
-    if "application/dicom" in wanted:
-        syntax = arguments.get("transferSyntax", "*")
-        if syntax == "*":
-            syntax = EXPLICIT_LITTLE_ENDIAN
-        if syntax not in (EXPLICIT_LITTLE_ENDIAN, *LOSSLESS_SYNTAXES):
-            raise NotAcceptable
-        choice = Choice(media_type="application/dicom", multipart=False, transfer_syntax=syntax)
-        return retrieve.instances(services, ask, choice, **path)
-    picture = next((item for item in wanted if item in _PICTURES), None)
-    if picture is None:
+    if arguments.get("anonymize", "yes") != "yes":
+        raise BadRequest("anonymize is yes or absent")
+    if "charset" in arguments:
+        check_charset(arguments["charset"])
+
+
+def _dicom(arguments: MultiDict[str, str]) -> Offer:
+    """The object in the syntax that is asked for; in none that is not made here, which no default stands in for."""
+    syntax = arguments.get("transferSyntax", "*")
+    # An offer of no syntax at all would match any.
+    syntaxes = _SYNTAXES if syntax == "*" else tuple(one for one in _SYNTAXES if one == syntax)
+    if not syntaxes:
         raise NotAcceptable
+    return Offer(media_type=_DICOM, transfer_syntaxes=syntaxes)
+
+
+def _wanted(arguments: MultiDict[str, str]) -> rendered.Wanted:
     parameters, quality = render_parameters(_as_rendered(arguments))
     numbers = frame_list(arguments.get("frameNumber", "1"))
     if len(numbers) > 1:
         raise BadRequest("frameNumber is one number")
-    asked = rendered.Wanted(numbers=numbers, parameters=parameters, quality=quality)
-    return rendered.rendered(services, ask, Choice(media_type=picture, multipart=False), asked, **path)
+    region = _region(arguments["region"]) if "region" in arguments else None
+    return rendered.Wanted(numbers=numbers, parameters=parameters, quality=quality, region=region)
+
+
+def _region(text: str) -> tuple[float, float, float, float]:
+    """PS3.18 section 9.5: left, top, right and bottom, each 0.0 to 1.0 of the frame's side."""
+    items = text.split(",")
+    if len(items) != 4 or not all(map(_FRACTION.fullmatch, items)):
+        raise BadRequest("region is left,top,right,bottom, each from 0 to 1")
+    left, top, right, bottom = map(float, items)
+    if not (left < right and top < bottom):
+        raise BadRequest("the region shows no part of the picture")
+    return left, top, right, bottom
 
 
 def _as_rendered(arguments: MultiDict[str, str]) -> MultiDict[str, str]:

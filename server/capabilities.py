@@ -1,0 +1,255 @@
+"""The transactions that this server claims, one row each: the router is tested against this table, and it is published.
+
+Out of it come the answers to OPTIONS (PS3.18 section 8.9), the conformance statement, the OpenAPI description and the
+README's table, so that none of them can say what the others do not.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from server.model import Act, Action
+from server.negotiate import EXPLICIT_LITTLE_ENDIAN, LOSSLESS_SYNTAXES, NATIVE_SYNTAXES, Offer
+
+PREFIX = "/dicomweb"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parameter:
+    """A query parameter: what it means, and a value that is taken wherever it is listed."""
+
+    name: str
+    says: str
+    example: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One transaction: a resource template (RFC 6570, level 1), a method, and what goes in and comes out.
+
+    `offers` are the media types answered, the default first; `takes` those of the request's body; `section` is of
+    PS3.18 or another standard. `action` None: anybody may ask, and nothing is recorded but a refusal.
+    """
+
+    name: str
+    service: str
+    section: str
+    method: str
+    template: str
+    action: Action | Act | None
+    offers: tuple[Offer, ...] = ()
+    takes: tuple[str, ...] = ()
+    parameters: tuple[Parameter, ...] = ()
+    statuses: tuple[int, ...] = ()
+
+    @property
+    def identifier(self) -> str:
+        return "".join(word.capitalize() for word in self.name.split())
+
+
+def _plain(*media_types: str) -> tuple[Offer, ...]:
+    return tuple(Offer(media_type=one) for one in media_types)
+
+
+_SYNTAXES = (*NATIVE_SYNTAXES, *LOSSLESS_SYNTAXES)
+_JSON = _plain("application/dicom+json", "application/json")
+_REPORTS = _plain("application/dicom+json", "application/json", "application/dicom+xml")
+_METADATA = (*_JSON, Offer(media_type="application/dicom+xml", multipart=True))
+_DICOM = (
+    Offer(media_type="application/dicom", multipart=True, transfer_syntaxes=_SYNTAXES),
+    Offer(media_type="application/dicom", transfer_syntaxes=_SYNTAXES),
+)
+_OCTETS = (
+    Offer(media_type="application/octet-stream", multipart=True, transfer_syntaxes=(EXPLICIT_LITTLE_ENDIAN,)),
+    Offer(media_type="application/octet-stream", transfer_syntaxes=(EXPLICIT_LITTLE_ENDIAN,)),
+)
+_CODED = (
+    ("image/dicom-rle", "1.2.840.10008.1.2.5"),
+    ("image/jpeg", "1.2.840.10008.1.2.4.70"),
+    ("image/jls", "1.2.840.10008.1.2.4.80"),
+    ("image/jp2", "1.2.840.10008.1.2.4.90"),
+    ("image/jphc", "1.2.840.10008.1.2.4.201"),
+)
+_FRAMES = (
+    _OCTETS[0],
+    *(Offer(media_type=name, multipart=True, transfer_syntaxes=(syntax,)) for name, syntax in _CODED),
+    _OCTETS[1],
+)
+_PICTURES = _plain("image/jpeg", "image/png", "image/gif")
+_PICTURES_IN_PARTS = tuple(Offer(media_type=one.media_type, multipart=True) for one in _PICTURES)
+
+_ACCEPT = Parameter(name="accept", says="a media type, before the Accept header", example="*/*")
+_CHARSET = Parameter(name="charset", says="only UTF-8 is sent", example="utf-8")
+_ICC = Parameter(name="iccprofile", says="no", example="no")
+_QUALITY = Parameter(name="quality", says="JPEG quality, 1 to 100", example="80")
+_VIEWPORT = Parameter(name="viewport", says="width,height[,x,y,w,h]; a negative w or h mirrors", example="8,8")
+_SMALL = Parameter(name="viewport", says="width,height", example="8,8")
+_WINDOW = Parameter(name="window", says="center,width,linear|linear-exact|sigmoid", example="100,50,linear")
+_TAKEN = (
+    *('multipart/related; type="application/dicom"', "application/dicom"),
+    *('multipart/related; type="application/dicom+json"', 'multipart/related; type="application/dicom+xml"'),
+)
+_RENDER = (_ACCEPT, _CHARSET, _ICC, _QUALITY, _VIEWPORT, _WINDOW)
+_THUMBNAIL = (_ACCEPT, _CHARSET, _ICC, _QUALITY, _SMALL)
+_SEARCH = (
+    _ACCEPT,
+    _CHARSET,
+    Parameter(name="{attribute}", says="keyword, ggggeeee or a dotted path: a value to match", example=""),
+    Parameter(name="includefield", says="an attribute, a list of them, or all", example="PatientName"),
+    Parameter(name="limit", says="at most so many results, never more than 1 000", example="10"),
+    Parameter(name="offset", says="leave out so many results", example="0"),
+    Parameter(name="fuzzymatching", says="true matches names more loosely", example="false"),
+    Parameter(name="emptyvaluematching", says="true or false", example="false"),
+    Parameter(name="multiplevaluematching", says="true or false", example="false"),
+)
+_WADO = tuple(
+    Parameter(name=name, says=says, example=example)
+    for name, says, example in (
+        ("requestType", "WADO", "WADO"),
+        ("studyUID", "a UID", ""),
+        ("seriesUID", "a UID", ""),
+        ("objectUID", "a UID", ""),
+        ("contentType", "a media type", "image/png"),
+        ("charset", "only UTF-8 is sent", "utf-8"),
+        ("transferSyntax", "of application/dicom", EXPLICIT_LITTLE_ENDIAN),
+        ("anonymize", "yes, with application/dicom: de-identified under a new UID", "yes"),
+        ("region", "left,top,right,bottom, each from 0 to 1", "0,0,0.5,0.5"),
+        ("frameNumber", "one number, from 1", "1"),
+        ("rows", "at most so many", "8"),
+        ("columns", "at most so many", "8"),
+        ("windowCenter", "together with windowWidth", "100"),
+        ("windowWidth", "together with windowCenter", "50"),
+        ("imageQuality", "JPEG quality, 1 to 100", "80"),
+    )
+)
+
+_READ = (200, 304, 400, 401, 403, 404, 406, 500, 503)
+_IN_PARTS = (200, 206, 304, 400, 401, 403, 404, 406, 416, 500, 503)
+_BYTES = frozenset({Action.RETRIEVE_INSTANCE, Action.RETRIEVE_FRAMES, Action.RETRIEVE_BULKDATA})
+_FOUND = (200, 204, 400, 401, 403, 406, 500, 503)
+_STORED = (200, 202, 400, 401, 403, 409, 413, 415, 503)
+_STUDY = f"{PREFIX}/studies/{{study}}"
+_SERIES = f"{_STUDY}/series/{{series}}"
+_INSTANCE = f"{_SERIES}/instances/{{instance}}"
+_FRAME_LIST = f"{_INSTANCE}/frames/{{frames}}"
+_LEVELS = (("Study", _STUDY), ("Series", _SERIES), ("Instance", _INSTANCE))
+
+
+def _search(name: str, template: str) -> Row:
+    return Row(
+        name=f"Search for {name}", service="Search", section="10.6", method="GET", template=template,
+        action=Action.SEARCH, offers=_METADATA, parameters=_SEARCH, statuses=_FOUND,
+    )  # fmt: skip
+
+
+def _retrieve(
+    name: str,
+    template: str,
+    action: Action,
+    offers: tuple[Offer, ...],
+    parameters: tuple[Parameter, ...] = (_ACCEPT, _CHARSET),
+) -> Row:
+    return Row(
+        name=f"Retrieve {name}", service=_SERVICES[action], section="10.4", method="GET", template=template,
+        action=action, offers=offers, parameters=parameters, statuses=_IN_PARTS if action in _BYTES else _READ,
+    )  # fmt: skip
+
+
+def _store(name: str, template: str) -> Row:
+    return Row(
+        name=name, service="Store", section="10.5", method="POST", template=template, action=Action.STORE,
+        offers=_REPORTS, takes=_TAKEN, statuses=_STORED,
+    )  # fmt: skip
+
+
+_SERVICES = {
+    Action.RETRIEVE_INSTANCE: "Retrieve",
+    Action.RETRIEVE_METADATA: "Retrieve metadata",
+    Action.RETRIEVE_BULKDATA: "Retrieve bulkdata",
+    Action.RETRIEVE_FRAMES: "Retrieve frames",
+    Action.RETRIEVE_RENDERED: "Retrieve rendered",
+    Action.RETRIEVE_THUMBNAIL: "Retrieve thumbnail",
+}
+_DICOMWEB: tuple[Row, ...] = (
+    _search("Studies", f"{PREFIX}/studies"),
+    _search("Series", f"{PREFIX}/series"),
+    _search("Instances", f"{PREFIX}/instances"),
+    _search("Study Series", f"{_STUDY}/series"),
+    _search("Study Instances", f"{_STUDY}/instances"),
+    _search("Series Instances", f"{_SERIES}/instances"),
+    _store("Store Instances", f"{PREFIX}/studies"),
+    _store("Store Study Instances", _STUDY),
+    *(_retrieve(name, at, Action.RETRIEVE_INSTANCE, _DICOM) for name, at in _LEVELS),
+    *(_retrieve(f"{name} Metadata", f"{at}/metadata", Action.RETRIEVE_METADATA, _METADATA) for name, at in _LEVELS),
+    *(_retrieve(f"{name} Bulkdata", f"{at}/bulkdata", Action.RETRIEVE_BULKDATA, _OCTETS) for name, at in _LEVELS),
+    *(_retrieve(f"{name} Pixeldata", f"{at}/pixeldata", Action.RETRIEVE_BULKDATA, _OCTETS) for name, at in _LEVELS),
+    _retrieve("Bulkdata", f"{_INSTANCE}/bulkdata/{{element}}", Action.RETRIEVE_BULKDATA, _OCTETS[::-1]),
+    _retrieve("Masked Regions", f"{_INSTANCE}/masked-regions", Action.RETRIEVE_METADATA, _plain("application/json")),
+    _retrieve("Frames", _FRAME_LIST, Action.RETRIEVE_FRAMES, _FRAMES),
+    *(
+        _retrieve(f"Rendered {name}", f"{at}/rendered", Action.RETRIEVE_RENDERED, offers, _RENDER)
+        for name, at in (*_LEVELS, ("Frames", _FRAME_LIST))
+        for offers in [_PICTURES + _PICTURES_IN_PARTS]
+    ),
+    *(
+        _retrieve(f"{name} Thumbnail", f"{at}/thumbnail", Action.RETRIEVE_THUMBNAIL, _PICTURES, _THUMBNAIL)
+        for name, at in (*_LEVELS, ("Frames", _FRAME_LIST))
+    ),
+    Row(
+        name="Retrieve by URI", service="WADO-URI", section="9.4", method="GET", template="/wado",
+        action=Action.RETRIEVE_INSTANCE, offers=_plain("image/jpeg", "image/png", "image/gif", "application/dicom"),
+        parameters=_WADO, statuses=_READ,
+    ),
+)  # fmt: skip
+CAPABILITIES = _plain("application/vnd.sun.wadl+xml", "application/json")
+_PUBLISHED = tuple(dict.fromkeys((PREFIX, f"{PREFIX}/", *(row.template for row in _DICOMWEB))))
+
+
+_REVIEWED = "/review/studies/{study}/series/{series}/instances/{instance}"
+
+
+def _own(name: str, method: str, template: str, action: Action | Act | None, media_type: str, *more: int) -> Row:
+    """A resource that no DICOM standard describes: pages, governance, health."""
+    return Row(
+        name=name, service="Own", section="", method=method, template=template, action=action,
+        offers=_plain(media_type) if media_type else (), statuses=more,
+    )  # fmt: skip
+
+
+_HTML = "text/html"
+TABLE: tuple[Row, ...] = (
+    *_DICOMWEB,
+    *(
+        Row(
+            name="Retrieve Capabilities", service="Capabilities", section="8.9", method="OPTIONS", template=template,
+            action=None, offers=CAPABILITIES, statuses=(200, 406),
+        )
+        for template in _PUBLISHED
+    ),
+    Row(
+        name="Conformance Statement", service="Own", section="PS3.2", method="GET", template="/conformance",
+        action=None, offers=_plain(_HTML, "application/json"), statuses=(200, 406),
+    ),
+    _own("OpenAPI Description", "GET", "/openapi.json", None, "application/json", 200),
+    _own("Review Queue", "GET", "/review", Action.READ_QUEUE, "application/json", 200, 400, 401, 403),
+    _own("Review Film", "GET", _REVIEWED, Action.READ_QUEUE, "application/json", 200, 400, 401, 403, 404),
+    _own("Settle Film", "PUT", _REVIEWED, Action.SETTLE, "", 204, 400, 401, 403, 404, 409, 412),
+    _own("Metrics", "GET", "/metrics", Action.READ_STATUS, "text/plain", 200, 401, 403),
+    _own("Set Labels", "PUT", "/labels/studies/{study}", Action.LABEL, "", 204, 400, 401, 403, 404),
+    _own("Read Journal", "GET", "/audit/entries", Action.READ_AUDIT, "application/json", 200, 400, 401, 403),
+    _own("Studies Page", "GET", "/", Action.SEARCH, _HTML, 200, 400),
+    _own("Film Page", "GET", "/films/{study}/{series}/{instance}", Action.RETRIEVE_RENDERED, _HTML, 200, 303, 403, 404),
+    _own("Sign In", "GET", "/sign-in", Act.SIGN_IN, "", 303, 503),
+    _own("Sign In Answer", "GET", "/callback", Act.SIGN_IN, "", 303, 400, 401),
+    _own("Choose Role", "POST", "/role", Act.CHOOSE_ROLE, "", 303, 400, 401, 403),
+    _own("Sign Out", "POST", "/sign-out", Act.SIGN_OUT, "", 303, 400, 401),
+    _own("Health", "GET", "/healthz", None, "text/plain", 200, 503),
+    _own("Protected Resource", "GET", "/.well-known/oauth-protected-resource", None, "application/json", 200),
+    _own("Static File", "GET", "/static/{filename}", None, "", 200, 404),
+)  # fmt: skip
+
+
+def described(template: str) -> tuple[Row, ...]:
+    """The transactions of a resource and of those below it; of the capabilities themselves nothing (PS3.18 annex H)."""
+    root = template.rstrip("/")
+    return tuple(row for row in _DICOMWEB if row.template == root or row.template.startswith(f"{root}/"))
