@@ -45,6 +45,8 @@ def mosaic(canvas: Canvas, box: Box) -> None:
             blocks = _darkened(_blend(_sides(canvas, box, block), down, across, low / 2 + high / 2), canvas)
             blocks += _checker(down, across) * (high / 16 - low / 16)
         if canvas.luma_chroma:
+            # Where nothing is shown one number stands for all channels, and only luma may have it.
+            blocks = np.broadcast_to(blocks, (down, across, canvas.samples.shape[2])).copy()
             blocks[:, :, 1:] = neutral(canvas)
     drawn = np.repeat(canvas.stored(blocks), block, axis=1)[:, : right - left]
     for place, row in enumerate(drawn):
