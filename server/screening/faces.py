@@ -73,7 +73,7 @@ class FaceDetector:
         if rows * columns > LARGEST_FRAME:
             return [whole_frame(rows, columns, frame_number, RegionKind.FACE)]
         colours = _colours(samples, palette, palette_first)
-        found = [_region(box, frame_number) for box in self._boxes(colours)]
+        found = [box.region(RegionKind.FACE, frame_number) for box in self._boxes(colours)]
         return merged(found, rows, columns, frame_number)
 
     def _boxes(self, colours: Grey) -> Iterator[Box]:
@@ -183,16 +183,4 @@ def _placed(edges: tuple[float, ...], probability: float, scale: float, rows: in
         bottom=max(first_row + 1, min(rows, int(np.ceil((bottom + down) / scale)))),
         right=max(first_column + 1, min(columns, int(np.ceil((right + across) / scale)))),
         confidence=min(1.0, probability),
-    )
-
-
-def _region(box: Box, frame_number: int) -> Region:
-    return Region(
-        kind=RegionKind.FACE,
-        top_row=box.top,
-        left_column=box.left,
-        row_count=box.bottom - box.top,
-        column_count=box.right - box.left,
-        frames=frozenset({frame_number}),
-        confidence=box.confidence,
     )

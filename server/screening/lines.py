@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from server.model import Region, RegionKind
 from server.screening.picture import Grey
 
 # Where a sample belongs to a piece, and what a piece's mean must reach (of 255).
@@ -39,6 +40,18 @@ class Box:
     right: int
     confidence: float
     slanted: bool = False
+
+    def region(self, kind: RegionKind, frame_number: int) -> Region:
+        """The box as what was found on one frame, counted from 1. Raises `ValueError` for an empty one."""
+        return Region(
+            kind=kind,
+            top_row=self.top,
+            left_column=self.left,
+            row_count=self.bottom - self.top,
+            column_count=self.right - self.left,
+            frames=frozenset({frame_number}),
+            confidence=self.confidence,
+        )
 
 
 def boxes(probability: Grey, *, thickest: float) -> Iterator[Box]:

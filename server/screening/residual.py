@@ -10,6 +10,7 @@ otherwise anatomy that looks like letters would send one clean film in eight to 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -74,17 +75,8 @@ class ResidualDetector:
         return found
 
     def _region(self, box: Box, picture: Grey, frame_number: int) -> Region:
-        return Region(
-            kind=RegionKind.TEXT,
-            top_row=box.top,
-            left_column=box.left,
-            row_count=box.bottom - box.top,
-            column_count=box.right - box.left,
-            frames=frozenset({frame_number}),
-            confidence=box.confidence,
-            detector=RESIDUAL,
-            content="" if self._is_text(box, picture) else UNREAD,
-        )
+        said = "" if self._is_text(box, picture) else UNREAD
+        return replace(box.region(RegionKind.TEXT, frame_number), detector=RESIDUAL, content=said)
 
     def _boxes(self, picture: Grey) -> Iterator[Box]:
         rows, columns = picture.shape

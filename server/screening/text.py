@@ -112,7 +112,7 @@ class TextDetector:
             for box, look in self._boxes(plane, picture):
                 seen.append(box)
                 if box.confidence >= (look.least_slanted if box.slanted else look.least):
-                    found.append(_region(box, frame_number))
+                    found.append(box.region(RegionKind.TEXT, frame_number))
         regions = merged(found, rows, columns, frame_number)
         return joined_markers(
             [replace(region, content=said(region, seen, pictures, self._reader)) for region in regions]
@@ -168,15 +168,3 @@ class TextDetector:
 
 def _at(span: slice, scale: float) -> slice:
     return slice(int(span.start / scale), int(span.stop / scale) + 1)
-
-
-def _region(box: Box, frame_number: int) -> Region:
-    return Region(
-        kind=RegionKind.TEXT,
-        top_row=box.top,
-        left_column=box.left,
-        row_count=box.bottom - box.top,
-        column_count=box.right - box.left,
-        frames=frozenset({frame_number}),
-        confidence=box.confidence,
-    )
