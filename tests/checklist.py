@@ -135,7 +135,7 @@ LINES: tuple[Line, ...] = (
         ("10.5.3", "some stored: 202",
          "test_bad_input.py::test_one_bad_object_among_good_ones_is_the_only_one_refused"),
         ("10.5.3", "another study's address: refused", f"{_STORE}a_store_to_another_study_s_address_is_refused"),
-        ("10.5.3", "malformed: 400, all of it", f"{_REQUESTS}a_malformed_store_request_is_refused_whole"),
+        ("10.5.3", "malformed: 400, all of it", f"{_REQUESTS}a_S8_a_malformed_store_request_is_refused_whole"),
         ("10.5.3", "too large: 413", "test_bad_input.py::test_an_object_above_the_limit_is_refused"),
         ("10.5.3", "unsupported coding: 415", f"{_REQUESTS}an_encoded_body_is_not_taken"),
         ("10.5.3", "the same object again is a success", f"{_STORE}a_byte_identical_store_again_is_a_success"),

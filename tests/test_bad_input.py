@@ -93,13 +93,13 @@ HUNGRY: Mapping[str, int] = {
 
 
 @pytest.mark.parametrize("name", HUNGRY)
-def test_refusing_takes_little_memory(house: House, name: str) -> None:
+def test_a_S4_refusing_takes_little_memory(house: House, name: str) -> None:
     body = BAD[name]()
     assert peak_of(lambda: house.store(body)) < 4 * len(body) + HUNGRY[name]
 
 
-def test_a_deflate_bomb_stops_at_the_limit(house: House) -> None:
-    """a.S4: some kilobytes that would become 256 MiB take no more than the limit and a spare block of the inflater."""
+def test_a_S4_a_deflate_bomb_stops_at_the_limit(house: House) -> None:
+    """Some kilobytes that would become 256 MiB take no more than the limit and a spare block of the inflater."""
     bomb = deflate_bomb(256 * MEBIBYTE)
     assert len(bomb) < MEBIBYTE
     held = contents(house)

@@ -77,8 +77,8 @@ BODIES = {
 
 
 @pytest.mark.parametrize("name", BODIES)
-def test_a_malformed_store_request_is_refused_whole(house: House, held: Contents, name: str) -> None:
-    """a.S8: a body that two readers could take apart differently is taken by none."""
+def test_a_S8_a_malformed_store_request_is_refused_whole(house: House, held: Contents, name: str) -> None:
+    """A body that two readers could take apart differently is taken by none."""
     content, content_type, status = BODIES[name]
     response = post(house, content, content_type)
     assert response.status_code == status
