@@ -5,7 +5,7 @@ DATA ?= demo-data
 PORT ?= 8080
 .DEFAULT_GOAL := help
 
-.PHONY: help install demo test check bench kill-test lock readme clean
+.PHONY: help install demo test check prove bench kill-test lock readme clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -28,7 +28,14 @@ check: install  ## types and style
 
 test: check  ## all that CI runs: types, style, tests
 	tests/needs.sh
-	$(VENV)/bin/python -m pytest -q
+	$(VENV)/bin/python -m pytest -q -n auto --dist worksteal
+
+prove: install kill-test  ## the long versions of the tests: whole products, long attacks, large samples (an hour and more)
+	SAFELIGHT_SWEEP_WHOLE=1 SAFELIGHT_ATTACK_REQUESTS=10000 SAFELIGHT_ORACLE_QUERIES=10000 SAFELIGHT_THIEF_STUDIES=2000 \
+	SAFELIGHT_WORLD_EXAMPLES=300 $(VENV)/bin/python -m pytest -v -s --timeout 7200 \
+	  tests/test_no_canary_leaves.py tests/test_noninterference.py tests/test_noninterference_matrix.py \
+	  tests/test_attacks_pixels.py tests/test_attacks_search.py tests/catalog/test_catalog_thief.py \
+	  tests/test_search_worlds.py
 
 kill-test: install  ## 200 rounds of kill -9 during storing, screening and serving (minutes)
 	SAFELIGHT_KILL_ROUNDS=200 $(VENV)/bin/python -m pytest -q -s --timeout 7200 tests/test_kill.py

@@ -11,6 +11,7 @@ from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
@@ -18,6 +19,8 @@ from werkzeug.test import TestResponse
 from server.auth.keys import FixedKeys
 from server.demo.users import DemoUser, demo_users, mint_token, new_signing_key, public_key_set
 from server.model import PatientIdentity
+from server.policy import bundle
+from server.policy.words import PolicyBundle
 from server.screen import drain
 from server.screening.detectors import Detectors, load
 from server.services import Services, initialise, open_services
@@ -52,6 +55,22 @@ def detector() -> Detectors:
     return load()
 
 
+_build_bundle = bundle.build
+
+
+@cache
+def _built(files: frozenset[tuple[str, bytes]]) -> PolicyBundle:
+    return _build_bundle(dict(files))
+
+
+def _built_once(files: Mapping[str, bytes]) -> PolicyBundle:
+    """Bundles never change, and those of the same bytes are equal: building one is more than half of opening a house.
+
+    A reload builds anew.
+    """
+    return _built(frozenset(files.items()))
+
+
 class House:
     """One server under test. Close it, or use it as a context manager."""
 
@@ -80,7 +99,8 @@ class House:
 
     def _open(self) -> Services:
         keys = FixedKeys(json.dumps(public_key_set(self.provider_key)).encode())
-        return open_services(self.settings, randomness=self.randomness, clock=lambda: self.now, key_source=keys)
+        with patch.object(bundle, "build", _built_once):
+            return open_services(self.settings, randomness=self.randomness, clock=lambda: self.now, key_source=keys)
 
     def reopen(self) -> None:
         """Close and open everything, as a restart does."""

@@ -109,8 +109,10 @@ def transcript(
     attacks += [dictionary(words, random) for _ in range(8)]
     attacks += [uid_lists(originals, random) for _ in range(4)] + [switches(words, random) for _ in range(6)]
     wanted = [next(attack) for attack in attacks]
-    found = []
+    found: list[tuple[str, Answer]] = []
     for turn in islice(cycle(range(len(attacks))), number):
+        if len(found) % 1000 == 999:
+            print(f"{len(found) + 1} of {number} questions", flush=True)
         asked = wanted[turn]
         answer = ask(asked)
         found.append((asked, answer))

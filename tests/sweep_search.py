@@ -80,17 +80,22 @@ class Finder:
         self._rest = [(text, form) for text in wanted for form in spellings(text)]
 
     def found(self, data: Iterable[bytes]) -> set[str]:
-        return {text for one in data for text in self._in(one)}
+        # Every spelling is printable, or printable letters between zeros: nothing else has to be searched. All pieces
+        # in one: most are short, and none of the texts holds what stands between them.
+        return set(self._in(b"\n".join(piece for one in data for piece in _searched(one))))
 
-    def _in(self, data: bytes) -> Iterator[str]:
-        # Every spelling is printable, or printable letters between zeros: nothing else has to be searched.
-        said = b"\n".join([*_PRINTABLE.findall(data), *_WIDE.findall(data)])
+    def _in(self, said: bytes) -> Iterator[str]:
         yield from (text for text, form in self._rest if form in said)
         for family in self._families:
             if any(one in said for one in family.stems):
                 if self._stem_alone and family.beginning == STEM:
                     yield STEM
                 yield from (text for text, form in family.forms if form in said)
+
+
+def _searched(data: bytes) -> Iterator[bytes]:
+    yield from _PRINTABLE.findall(data)
+    yield from _WIDE.findall(data)
 
 
 def unfolded(body: bytes, media_type: str = "") -> Iterator[bytes]:

@@ -10,6 +10,7 @@ from house import House
 from sweep_films import HIGH, Film
 from sweep_routes import FILTERS, Call, Client, Rule, calls, client, rules, short
 from sweep_search import Finder
+from sweep_turns import in_turn
 
 from server.model import MaskingLevel, PatientIdentity
 from server.negotiate import Offer
@@ -33,7 +34,8 @@ WRITTEN: frozenset[Rule] = frozenset(
 class Asker:
     """Who asks, and what they are expected to see: films of these patients at this level, None: no film at all.
 
-    `thorough`: in every media type; the others share their level with one who is.
+    `thorough`: in every media type; the others share their level with one who is. What is asked of single films is in
+    turn: each film in a third of the media types, each media type of a third of the films (`make prove`: all of both).
     """
 
     name: str
@@ -121,7 +123,7 @@ class World:
 
 
 def wanted(world: World, asker: Asker, instances: Sequence[str]) -> Iterator[Call]:
-    """Every resource that these instances make, in every media type for the thorough."""
+    """Every resource that these instances make; for the thorough in every media type, of single films in turn."""
     for rule in sorted(rules(world.house) - WRITTEN):
         alone = "<instance>" in rule[1] or rule == ("GET", "/wado")
         frames = ("1", "1,2") if alone and asker.thorough else ("1",)
@@ -129,7 +131,8 @@ def wanted(world: World, asker: Asker, instances: Sequence[str]) -> Iterator[Cal
         filters = FILTERS if asker.thorough and rule[1].count("<") == 0 else FILTERS[:2]
         offered = world.offered.get(rule, ())
         some = instances if asker.thorough else instances[::3]
-        yield from calls(rule, offered, some, frames=frames, filters=filters, brief=brief)
+        found = calls(rule, offered, some, frames=frames, filters=filters, brief=brief)
+        yield from in_turn(found, ASKERS.index(asker)) if alone and asker.thorough else found
 
 
 def other_world(world: World, asker: Asker) -> str:

@@ -12,6 +12,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import pytest
@@ -41,6 +42,11 @@ class Sent:
     status: int
     pieces: Sequence[bytes]
 
+    @cached_property
+    def joined(self) -> bytes:
+        """All pieces in one: what is not in it is in none of them."""
+        return b"\n".join(self.pieces)
+
 
 @dataclass(frozen=True, kw_only=True)
 class World:
@@ -58,7 +64,7 @@ class World:
             for caller in callers
             for one in self.sent[caller]
             for needle, form in wanted
-            if any(form in piece for piece in one.pieces)
+            if form in one.joined and any(form in piece for piece in one.pieces)
         ]
 
 

@@ -21,6 +21,7 @@ from pydicom import uid as uids
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence as DicomSequence
 from sweep_routes import FILTERS, Call, Rule, calls, client, offers, rules, screen, short, unsynced
+from sweep_turns import in_turn
 from werkzeug.test import TestResponse
 
 from server.model import Region, RegionKind
@@ -44,7 +45,8 @@ Films = Callable[[int], list[bytes]]
 class Pair:
     """`films` of side 0 and of side 1; `regions` found in both, None where screening fails.
 
-    `brief` takes one media type of each resource above an instance.
+    `brief` takes one media type of each resource above an instance. Of an instance every caller asks a third
+    (`make prove`: all).
     """
 
     name: str
@@ -168,7 +170,7 @@ COLOUR = PixelFormat(
 YBR = PixelFormat(rows=ROWS, columns=COLUMNS, bits_allocated=8, bits_stored=8, samples=3, photometric="YBR_FULL")
 EVERYBODY = ("researcher", "teacher", "front-desk")
 
-# The first four take every route in every media type; the others one media type above the level of an instance.
+# The first four take every media type above the level of an instance, the others one.
 PAIRS = (
     Pair(name="attributes", films=four),
     Pair(name="attributes-unscreened", films=four, screened=False, callers=("researcher",), brief=True),
@@ -236,8 +238,9 @@ def filters(sides: Sequence[House]) -> list[str]:
 
 
 def asked(
-    house: House, offered: dict[Rule, tuple[Offer, ...]], here: Sequence[str], pair: Pair, searches: Sequence[str]
-) -> Iterator[Call]:
+    house: House, offered: dict[Rule, tuple[Offer, ...]], here: Sequence[str], pair: Pair, searches: Sequence[str],
+    turn: int,
+) -> Iterator[Call]:  # fmt: skip
     frames = ("1", "2") if "two" in pair.name else ("1",)
     for rule in sorted(rules(house)):
         if rule[0] not in NOT_ASKED and rule != ("GET", "/sign-in"):
@@ -245,7 +248,8 @@ def asked(
             brief = (pair.brief and not alone) or ("<series>" in rule[1].replace("/<instance>", "") and not alone)
             some = here[: 1 if pair.brief else 2] if alone else here
             filters = searches if rule[1] in SEARCHED else searches[:2]
-            yield from calls(rule, offered.get(rule, ()), some, frames=frames, filters=filters, brief=brief)
+            found = calls(rule, offered.get(rule, ()), some, frames=frames, filters=filters, brief=brief)
+            yield from in_turn(found, turn) if alone else found
 
 
 @pytest.mark.parametrize("pair", PAIRS, ids=str)
@@ -259,12 +263,12 @@ def test_answers_do_not_depend_on_what_is_hidden(pair: Pair, tmp_path: Path, mon
         sides = (one, other) if pair.films is four else ()
         foreign = [short(house.instances("technologist")[0]) for house in sides]
         differing, answered = [], 0
-        for name in pair.callers:
+        for turn, name in enumerate(pair.callers, PAIRS.index(pair)):
             here = [short(path) for path in one.instances(name)]
             assert here
             assert [short(path) for path in other.instances(name)] == here
             callers = [client(house, name, house.token(name)) for house in (one, other)]
-            wanted = [*asked(one, offered, here, pair, searches), *_foreign(one, foreign)]
+            wanted = [*asked(one, offered, here, pair, searches, turn), *_foreign(one, foreign)]
             for call in wanted:
                 first, second = (told(who.send(house, call)) for who, house in zip(callers, (one, other), strict=True))
                 answered += first[0] == 200
