@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import partial
 
 import numpy as np
 
@@ -25,8 +26,10 @@ from server.screening.picture import Samples, logarithm
 from server.screening.regions import UNREAD, Residual
 from server.screening.sought import looks_for_faces
 from server.screening.text import LARGEST_FRAME
+from server.screening.twins import RAW
 from server.second_look import LOOK, frames_to_recheck
 from server.services import Services
+from server.twins import twin_regions
 from server.volumes import head_regions
 
 
@@ -46,7 +49,8 @@ def look(services: Services, detectors: Detectors, original: Original, between_f
     bounds = description.rows, description.columns, description.number_of_frames
     reasons: set[ReviewReason] = set()
     heads = head_regions(services, detectors.heads, original, between_frames, reasons.add)
-    found = checked((*heads.regions, *find(services, detectors, original, between_frames, reasons.add)), *bounds)
+    alone = find(services, detectors, original, between_frames, reasons.add)
+    found = checked((*heads.regions, *alone, *twin_regions(services, original)), *bounds)
     numbers = frames_to_recheck(description.number_of_frames)
     read = checked(_second_look(services, detectors, original, found, numbers, between_frames), *bounds)
     if any(region.content != UNREAD for region in read):
@@ -91,8 +95,11 @@ def find(
     def text(samples: Samples, frame_number: int) -> list[Region]:
         return detectors.text.find(samples, frame_number=frame_number, palette=palette, palette_first=first)
 
+    glance = partial(detectors.glance, palette=palette, palette_first=first) if detectors.glance else None
+
     # A film that says so is looked at once more; one that does not say so loses nothing by it.
-    raw = "PROCESSING" in str(to_pydicom(original.elements).get("PresentationIntentType", "")).upper()
+    intent = str(to_pydicom(original.elements).get("PresentationIntentType", ""))
+    raw = original.record.sop_class_uid in RAW or "PROCESSING" in intent.upper()
     before: dict[int, Looked] = {}
     for number in range(1, description.number_of_frames + 1):
         samples = decoded_frame(services, original, number).samples
@@ -103,7 +110,7 @@ def find(
         # What lies in unused bits would drown the picture, and the other way round: each is looked at by itself.
         looks = [shown] if shown is samples or np.array_equal(shown, samples) else [shown, samples]
         for index, look in enumerate([*looks, logarithm(shown)] if raw else looks):
-            before[index] = next_frame(before.get(index), look, number, text)
+            before[index] = next_frame(before.get(index), look, number, text, glance)
             found += before[index].regions
         between_frames()
     return [*found, *finders.all_frames()]

@@ -26,6 +26,7 @@ from server.policy.decide import decide_many
 from server.screen import seal
 from server.screening.regions import RegionSet
 from server.services import Services
+from server.twins import behind
 from server.verdict import Verdict, applied, read_verdict
 
 _JSON = "application/json"
@@ -106,6 +107,7 @@ def settle_one(
         review=None,
         at=services.clock(),
         faces_sought=one.faces_sought,
+        again=behind(services, original, found.regions),
     )
     try:
         return services.catalog.settle(one.row, one.revision, outcome), found

@@ -38,6 +38,7 @@ from server.screening.findings import FAULTS, first_reason
 from server.screening.regions import RegionSet, encode_regions
 from server.screening.settled import united
 from server.services import Services
+from server.twins import behind
 from server.workers import release_ended
 
 _LEASE = 600.0
@@ -69,8 +70,9 @@ def screen_next(
     `alive` is called before each film and after each of its frames. Raises `AuditUnavailable`, `KeyUnavailable` or
     `StorageUnavailable` with the instance given back, `Busy`.
     """
-    record = _claim(services, worker)
+    record = _claim(services, worker, detectors.heads.at_hand)
     if record is not None:
+        detectors.heads.at_hand = record.series.row
         _look(services, detectors, worker, record, alive)
     return record
 
@@ -99,10 +101,10 @@ def _look(services: Services, detectors: Detectors, worker: str, record: Instanc
         raise
 
 
-def _claim(services: Services, worker: str) -> InstanceRecord | None:
-    record = services.catalog.claim(worker, services.clock(), _LEASE)
+def _claim(services: Services, worker: str, series: str) -> InstanceRecord | None:
+    record = services.catalog.claim(worker, services.clock(), _LEASE, series)
     if record is None and release_ended(services):
-        record = services.catalog.claim(worker, services.clock(), _LEASE)
+        record = services.catalog.claim(worker, services.clock(), _LEASE, series)
     return record
 
 
@@ -149,6 +151,7 @@ def _outcome(
         found = united(
             former, RegionSet(version=detectors.version(), regions=findings.regions, residual=findings.residual)
         )
+        again = behind(services, original, found.regions)
         regions = seal(services, original.study_key, found)
     except _REFUSED as error:
         return _failed(services, next(why for kind, why in _REFUSALS.items() if isinstance(error, kind)))
@@ -168,6 +171,7 @@ def _outcome(
         review=reason,
         at=services.clock(),
         faces_sought=findings.faces_sought,
+        again=again,
     )
     said = f"in review, {reason.value}" if reason else "screened"
     return outcome, f"{said}: {len(found.regions)} regions"

@@ -6,7 +6,7 @@ head. Until then the later instance, which is pending, is wholly masked like any
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
 from pydicom.dataset import Dataset
@@ -16,6 +16,7 @@ from server.errors import DecodeFailed, NotFound, SealBroken, UnsupportedPixels
 from server.metadata.view import to_pydicom
 from server.model import InstanceRecord, Region, ReviewReason, ScreeningState
 from server.pixels.frame import values
+from server.screening.anatomy import says_head
 from server.screening.heads import LEAST_SLICES
 from server.screening.series import SeriesHeads
 from server.screening.volume import Geometry, Slice, geometry, small_slice
@@ -56,8 +57,7 @@ def head_regions(
     if not own:
         return Heads(regions=(), sought=True)
     siblings = services.catalog.instances_of(record.path.study, record.path.series)
-    if sum(max(1, one.number_of_frames) for one in siblings) < LEAST_SLICES:
-        return Heads(regions=(), sought=False)
+    few = sum(max(1, one.number_of_frames) for one in siblings) < LEAST_SLICES
     series = record.series.row
     waiting = set(heads.missing(series, [one.row for one in siblings]))
     for sibling in siblings:
@@ -66,14 +66,27 @@ def head_regions(
             heads.put(series, sibling.row, _slices(services, sibling, opened, between_frames))
     # One that is looked at again, because detectors have changed, says nothing new of the others.
     if heads.judge(series) and record.screening is ScreeningState.PENDING:
+        doubted = heads.doubted(series)
         for sibling in siblings:
-            others = sibling.row != record.row and sibling.screening is ScreeningState.SCREENED
-            if others and heads.outgrown(series, sibling.row):
+            if sibling.row != record.row and _outdated(sibling, doubted) and heads.outgrown(series, sibling.row):
                 services.catalog.look_again(sibling.row, services.clock())
-    regions, uncertain = heads.of_instance(series, record.row, own)
+    regions, uncertain = heads.of_instance(
+        series, record.row, own, said=_sliced(original) and says_head(to_pydicom(original.elements))
+    )
     if uncertain:
         review(ReviewReason.HEAD_WITHOUT_FACE)
-    return Heads(regions=tuple(regions), sought=True)
+    return Heads(regions=tuple(regions), sought=not few)
+
+
+def _outdated(record: InstanceRecord, doubted: Collection[str]) -> bool:
+    """Whether what has become known of a series, `doubted` instances of it above all, can change one's outcome."""
+    if record.screening is ScreeningState.IN_REVIEW and record.review is ReviewReason.HEAD_WITHOUT_FACE:
+        return record.row not in doubted
+    return record.screening is ScreeningState.SCREENED
+
+
+def _sliced(original: Original) -> bool:
+    return original.record.sop_class_uid in _SLICES or _IMAGE_POSITION in original.elements
 
 
 def places(original: Original) -> dict[int, Geometry]:
@@ -105,7 +118,7 @@ def _unplaced(original: Original, own: Mapping[int, Geometry]) -> bool:
     """Whether a frame that has to say where it lies, or tries to, does not say it."""
     if original.description is None or len(own) == original.description.number_of_frames:
         return False
-    return original.record.sop_class_uid in _SLICES or _IMAGE_POSITION in original.elements
+    return _sliced(original)
 
 
 def _slices(

@@ -191,8 +191,8 @@ class Catalog:
 
     # Screening
 
-    def claim(self, worker: str, now: float, lease: float) -> InstanceRecord | None:
-        return screening_queue.claim(self._access, worker, now, lease)
+    def claim(self, worker: str, now: float, lease: float, series: str = "") -> InstanceRecord | None:
+        return screening_queue.claim(self._access, worker, now, lease, series)
 
     def extend(self, row: str, worker: str, until: float) -> bool:
         return screening_queue.extend(self._access, row, worker, until)

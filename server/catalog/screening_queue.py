@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from sqlalchemy import Connection, and_, func, literal_column, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, func, literal_column, not_, or_, select, update
 
 from server.catalog.access import Access
 from server.catalog.database import reading, writing
@@ -19,6 +19,8 @@ from server.errors import NotFound
 from server.model import InstanceRecord, ObjectReference, ReviewReason, ScreeningState
 
 ATTEMPTS = 3
+# Of 256 claims, so many pay no regard to the series that the worker is at.
+_STRAYING = 8
 # Spelled out rather than bound: SQLite uses a partial index only for what it can read in the statement.
 _PENDING = instances.c.screening == literal_column(f"'{ScreeningState.PENDING.value}'")
 
@@ -28,7 +30,8 @@ class Outcome:
     """What a screening ended in. `regions` is None where nobody could look; what was in force is then kept.
 
     `found_by` is the detectors' version, `review` why a person has to look (None: nobody has to), `at` when, in seconds
-    since the epoch; `faces_sought` as in `InstanceRecord`.
+    since the epoch; `faces_sought` as in `InstanceRecord`. `again` are the rows of other instances of which this says
+    something new: with the outcome, in one transaction, they are put back into the queue.
     """
 
     state: ScreeningState
@@ -37,17 +40,20 @@ class Outcome:
     review: ReviewReason | None = None
     at: float = 0.0
     faces_sought: bool = False
+    again: tuple[str, ...] = ()
 
 
-def claim(access: Access, worker: str, now: float, lease: float) -> InstanceRecord | None:
+def claim(access: Access, worker: str, now: float, lease: float, series: str = "") -> InstanceRecord | None:
     """Lease one pending instance to a worker until `now + lease` (seconds), or None if there is none to be had.
 
-    `worker` is at most 64 characters. Which of the pending ones is left to chance, so that none waits for ever.
+    `worker` is at most 64 characters. One of `series`, which the worker is at, comes first, then of those that no other
+    worker is at. Which one is left to chance, and now and then `series` too, so that none waits for ever.
     Raises `SealBroken` for a row that was tampered with; the lease is then not given.
     """
     start = access.randomness.bytes(16, "catalog/claim")
+    at = bytes.fromhex(series) if start[-1] >= _STRAYING else b""
     with writing(access.engine) as connection:
-        while (row := _free_row(connection, start, now)) is not None:
+        while (row := _next_row(connection, start, now, at)) is not None:
             opened = open_row(access, connection, row)
             columns = select(instances.c.attempts, instances.c.fault).where(instances.c.row == row)
             attempts, fault = connection.execute(columns).one()
@@ -131,8 +137,20 @@ def look_again(access: Access, row: str, now: float) -> None:
         put_outcome(access, connection, opened, Outcome(state=ScreeningState.PENDING, regions=None, at=now))
 
 
-def _free_row(connection: Connection, start: bytes, now: float) -> bytes | None:
+def _next_row(connection: Connection, start: bytes, now: float, series: bytes) -> bytes | None:
+    own = _free_row(connection, start, now, instances.c.series == series) if series else None
+    if own is not None:
+        return own
+    leased = and_(instances.c.lease_owner.is_not(None), instances.c.lease_until > now)
+    taken = connection.execute(select(instances.c.series).where(leased).distinct()).scalars().all()
+    return _free_row(connection, start, now, instances.c.series.not_in(taken)) or _free_row(connection, start, now)
+
+
+def _free_row(
+    connection: Connection, start: bytes, now: float, among: ColumnElement[bool] | None = None
+) -> bytes | None:
     free = and_(_PENDING, or_(instances.c.lease_until.is_(None), instances.c.lease_until <= now))
+    free = free if among is None else and_(free, among)
     query = select(instances.c.row).where(free).order_by(instances.c.row).limit(1)
     found = connection.execute(query.where(instances.c.row >= start)).scalar() or connection.execute(query).scalar()
     return None if found is None else bytes(found)
@@ -163,4 +181,11 @@ def put_outcome(access: Access, connection: Connection, opened: OpenedInstance, 
         revision=bytes.fromhex(access.new_revision("instance")),
     )
     replace_instance(access, connection, changed, opened.body_digest)
+    waiting = Outcome(state=ScreeningState.PENDING, regions=None, at=outcome.at)
+    for name in map(bytes.fromhex, outcome.again):
+        # One that waits goes on waiting. One that a worker is busy with is taken from it: what it finds is out of date.
+        idle = and_(_PENDING, instances.c.lease_owner.is_(None))
+        other = select(instances.c.row).where(instances.c.row == name, not_(idle))
+        if connection.execute(other).one_or_none() is not None:
+            put_outcome(access, connection, open_row(access, connection, name), waiting)
     return changed

@@ -19,8 +19,8 @@ from server.screening.register import Matrix, Registration, coarse, register
 from server.screening.template import HeadTemplate, Placed
 from server.screening.volume import STEP, Slice, Volume, assembled, stacks
 
-CONFIGURATION = "2"
-# Fewer slices than this show no surface of a head.
+CONFIGURATION = "3"
+# Fewer slices than this are no volume: the template cannot be laid onto them, and one that may show a head hides all.
 LEAST_SLICES = 8
 # What a registration must reach: mutual information in nats, and the overlap (Dice) of head and template.
 LIKENESS, OVERLAP = 0.40, 0.85
@@ -40,6 +40,8 @@ _AIR = 4
 _EARS = (16, 159, slice(80, 128), slice(45, 96))
 # The face is grown this much further to the back, in voxels of the template: below the brain, and beside it.
 _BACK, _BELOW, _BESIDE = 8, 54, (84, 32, 144)
+# From the eyes up its edge rises steeply to the front, and the brain begins far behind it.
+_EYES, _BROW, _BROW_BACK = 86, 98, 14
 
 
 class Verdict(StrEnum):
@@ -77,7 +79,8 @@ class HeadFinder:
     def find(self, slices: Sequence[Slice]) -> list[HeadFinding]:
         """One finding for every slice: that of the stack it belongs to.
 
-        Slices of stacks too small to be a volume are judged together: headers may have torn them apart.
+        Slices of stacks too small to be a volume are judged together, since headers may have torn them apart: where one
+        of them may show a head, all may.
         """
         result = [HeadFinding(verdict=Verdict.NO_HEAD)] * len(slices)
         single: list[int] = []
@@ -88,7 +91,7 @@ class HeadFinder:
             finding = self._of_stack([slices[index] for index in members])
             for index in members:
                 result[index] = finding
-        if head_shaped([slices[index] for index in single]):
+        if head_shaped([slices[index] for index in single], few=True):
             for index in single:
                 result[index] = HeadFinding(verdict=Verdict.UNCERTAIN)
         return result
@@ -258,9 +261,10 @@ def plausible(matrix: Matrix) -> bool:
 
 def _grown(face: NDArray[np.uint8]) -> NDArray[np.bool_]:
     upper, left, right = _BESIDE
-    for part in (face[:_BELOW], face[:upper, :, :left], face[:upper, :, right:]):
+    lower = (face[:_BELOW], face[:upper, :, :left], face[:upper, :, right:], face[_EYES:_BROW])
+    for part, back in (*((one, _BACK) for one in lower), (face[_BROW:], _BROW_BACK)):
         before = part.copy()
-        for shift in range(1, _BACK + 1):
+        for shift in range(1, back + 1):
             part[:, :-shift] |= before[:, shift:]
     size = 2 * _MARGIN + 1
     flat = np.stack([cv2.dilate(one, np.ones((size, size), np.uint8)) for one in face])

@@ -18,13 +18,17 @@ from server.screening.volume import Slice
 _SLIM, _BROAD = 0.35, 1.25
 # Outlines smaller than this part of the largest are a neck's, or an arm's.
 _LARGE = 0.15
-# So many slices have to be a head's, and this part of all.
+# So many slices of a volume have to be a head's, and this part of all.
 _LEAST, _PART = 8, 0.05
 
 
-def head_shaped(slices: Sequence[Slice]) -> bool:
-    """Whether enough of the slices, in any order, have an outline that could be a head's."""
-    if len(slices) < _LEAST:
+def head_shaped(slices: Sequence[Slice], *, few: bool = False) -> bool:
+    """Whether enough of the slices, in any order, have an outline that could be a head's.
+
+    Of `few`, which are no volume, one is enough: a single slice from the side shows the profile of a face.
+    """
+    least = 1 if few else max(_LEAST, _PART * len(slices))
+    if len(slices) < least:
         return False
     pictures = [one.picture for one in slices]
     low, high = np.percentile(np.concatenate([one.ravel() for one in pictures]), (2.0, 99.5))
@@ -37,7 +41,7 @@ def head_shaped(slices: Sequence[Slice]) -> bool:
     # The blocks of a small picture are as oblong as a header says that samples are.
     seen = [_seen(level > threshold, one.across / one.down) for level, one in zip(levels, slices, strict=True)]
     largest = max(area for area, _ in seen)
-    return sum(possible and area >= _LARGE * largest for area, possible in seen) >= max(_LEAST, _PART * len(seen))
+    return sum(possible and area >= _LARGE * largest for area, possible in seen) >= least
 
 
 def outline(dense: NDArray[np.bool_]) -> NDArray[np.int32] | None:

@@ -40,10 +40,11 @@ class _Known:
 
 
 class SeriesHeads:
-    """Holds the template and the last few series. One per worker."""
+    """Holds the template and the last few series. One per worker; `at_hand` is the series whose film it had last."""
 
     def __init__(self, finder: HeadFinder) -> None:
         self._finder = finder
+        self.at_hand = ""
         self._series: OrderedDict[str, _Known] = OrderedDict()
         self._outgrown: OrderedDict[str, int] = OrderedDict()
 
@@ -67,15 +68,21 @@ class SeriesHeads:
     def judge(self, series: str) -> bool:
         """Look for the head in all that was put. True if what was said before of these slices no longer holds.
 
-        What was not said before counts as said, and as no head.
+        What was not said before counts as said, and as no head. Of few slices only a doubt can be said: that there is a
+        head in the volume that they have become is news, whatever was said of them.
         """
         known = self._known(series)
-        if len(known.slices) < LEAST_SLICES or not self._due(known):
+        if not known.slices or not self._due(known):
             return False
         places = list(known.slices)
+        grown = known.judged < LEAST_SLICES <= len(places)
         former, known.judged = known.findings, len(places)
         known.findings = dict(zip(places, self._finder.find(list(known.slices.values())), strict=True))
-        return any(not _alike(known.slices[one], former.get(one), known.findings[one]) for one in places)
+        return any(
+            not _alike(known.slices[one], former.get(one), known.findings[one])
+            or (grown and known.findings[one].verdict is not Verdict.NO_HEAD)
+            for one in places
+        )
 
     def outgrown(self, series: str, instance: str) -> bool:
         """Whether to screen an instance again after `judge` said so; True once for as many slices, and a quarter more.
@@ -91,19 +98,21 @@ class SeriesHeads:
             self._outgrown.popitem(last=False)
         return True
 
-    def of_instance(self, series: str, instance: str, frames: Iterable[int]) -> tuple[list[Region], bool]:
+    def of_instance(
+        self, series: str, instance: str, frames: Iterable[int], *, said: bool = False
+    ) -> tuple[list[Region], bool]:
         """The head surface on these frames of an instance, and whether one of them may show a head that was not found.
 
-        A slice too many to be kept counts as such a one.
+        A slice too many to be kept counts as such a one, and one without a head where the header has `said` there is.
         """
         known, regions, uncertain = self._known(series), list[Region](), False
-        if len(known.slices) < LEAST_SLICES:
-            return [], False
         for number in frames:
             one = known.slices.get((instance, number))
             finding = known.findings.get((instance, number))
             if one is None or finding is None or finding.verdict is Verdict.UNCERTAIN:
                 uncertain = True
+            elif finding.verdict is Verdict.NO_HEAD:
+                uncertain |= said
             elif finding.to_template is not None:
                 confidence = min(1.0, finding.overlap)
                 regions += head_surface(
@@ -111,8 +120,13 @@ class SeriesHeads:
                 )
         return regions, uncertain
 
+    def doubted(self, series: str) -> set[str]:
+        """The instances that were put of which some slice may show a head that was not found."""
+        findings = self._known(series).findings
+        return {name for (name, _), one in findings.items() if one.verdict is Verdict.UNCERTAIN}
+
     def _due(self, known: _Known) -> bool:
-        if len(known.slices) >= _GROWTH * known.judged:
+        if len(known.slices) >= _GROWTH * known.judged or known.judged < LEAST_SLICES <= len(known.slices):
             return True
         slices = known.slices
         for members in stacks(list(slices.values())):

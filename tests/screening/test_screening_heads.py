@@ -219,8 +219,10 @@ def test_what_is_no_head(finder: HeadFinder, shape: NDArray[np.float64], verdict
     assert finder.find(solid(shape))[0].verdict is verdict
 
 
-def test_few_slices_are_no_volume(finder: HeadFinder) -> None:
-    assert finder.find(head(7).slices[: heads.LEAST_SLICES - 1])[0].verdict is Verdict.NO_HEAD
+def test_few_slices_are_no_volume_and_one_that_may_show_a_head_is_a_doubt(finder: HeadFinder) -> None:
+    assert finder.find(head(7).slices[: heads.LEAST_SLICES - 1])[0].verdict is Verdict.UNCERTAIN
+    few = solid(ellipse(120, 180))[20 : 20 + heads.LEAST_SLICES - 1]
+    assert finder.find(few)[0].verdict is Verdict.NO_HEAD
 
 
 def test_each_stack_of_a_series_is_a_volume_of_its_own(finder: HeadFinder) -> None:
