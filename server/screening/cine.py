@@ -1,87 +1,200 @@
 """The frames of one film, one after the other: what is the same as in the frame before is not looked at again.
 
-Nothing is guessed: a sample that changed is looked at by the whole detector, with its surroundings. What was found in
-an earlier frame stays found where the frame did not change, and, since the look at a part is another look than the one
-at the whole, also where it did.
+Nothing is guessed where the picture stood still: a sample that changes there is looked at by the whole detector, with
+its surroundings. Where it never stands still (a heart, a sector of speckle) a glance tells whether there may be text
+that no earlier look has seen; the whole detector looks at what it sees. What was found in an earlier frame stays found
+where the frame did not change, and, since the look at a part is another look than the one at the whole, also where it
+did.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from server.model import Region
+from server.screening.lines import Box
 from server.screening.picture import Samples
 from server.screening.regions import merged
 
 # The surroundings of a change that the detector sees: as wide as tiles overlap.
 AROUND = 128
+# And a glance.
+_NEAR = 32
 # Where more of the frame than this has changed, the whole frame is looked at.
 MOST = 0.5
 # Looks at parts add up what they found; so many frames after a look at the whole there is another.
 LONGEST = 64
+# The side of a cell that stands still or does not, in samples.
+CELL = 16
+# A glance that is surer of a place than an earlier one by so much has seen something new there.
+_SURER = 0.1
+# So much of what a glance sees is known already, or it is new.
+_KNOWN = 0.9
+# Two frames of one moving picture have cell means that go together as closely as this; others are another picture.
+_SAME = 0.8
 
+Cells = NDArray[np.bool_]
+Place = tuple[int, int, int, int]
 Find = Callable[[Samples, int], list[Region]]
+Glance = Callable[[Samples], Sequence[Box]]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Looked:
-    """A frame (rows, columns, samples), its regions, and how many frames ago the whole was looked at."""
+    """A frame (rows, columns, samples), its regions, and how many frames ago the whole was looked at.
+
+    `restless` are the cells whose changes need no look of their own any more; `doubts` what a glance took for text and
+    the detector did not.
+    """
 
     samples: Samples
     regions: tuple[Region, ...]
     age: int
+    restless: Cells = field(default_factory=lambda: np.zeros((0, 0), np.bool_))
+    doubts: tuple[Box, ...] = ()
 
 
-def next_frame(before: Looked | None, samples: Samples, frame_number: int, find: Find) -> Looked:
-    """The regions of a frame, given the frame before it; `find` looks at any (rows, columns, samples)."""
+def next_frame(
+    before: Looked | None, samples: Samples, frame_number: int, find: Find, glance: Glance | None = None
+) -> Looked:
+    """The regions of a frame, given the frame before it; `find` looks at any (rows, columns, samples).
+
+    `glance` tells cheaply where there may be text, of whatever certainty. Without it every change is looked at.
+    """
     if before is None or before.age >= LONGEST or not _alike(before.samples, samples):
-        return _whole(samples, frame_number, find)
-    changed = _changed(before.samples, samples)
-    if changed is None:
-        return Looked(samples=samples, regions=_kept(before.regions, frame_number), age=before.age)
-    top, left, bottom, right = changed
-    rows, columns = samples.shape[:2]
-    first, last = max(0, top - AROUND), min(rows, bottom + AROUND)
-    start, stop = max(0, left - AROUND), min(columns, right + AROUND)
-    if (last - first) * (stop - start) > MOST * rows * columns:
-        return _whole(samples, frame_number, find)
+        return _whole(samples, frame_number, find, glance)
+    differs = _differs(before.samples, samples)
+    now = replace(before, samples=samples, regions=_kept(before.regions, frame_number))
+    cells = _cells(differs)
+    if not cells.any():
+        return now
+    now = replace(now, age=before.age + 1)
+    known = before.restless if before.restless.shape == cells.shape else np.zeros_like(cells)
+    fresh = cells & ~known
+    box = _box(differs & _samples(fresh, differs.shape)) if fresh.any() else None
+    if glance is None or (box is not None and not _moves(before.samples, samples, box)):
+        return _look(now, _box(differs), frame_number, find, glance)
+    now = replace(now, restless=known | cells)
+    if box is not None and not _large(_around(box, differs.shape), differs.shape):
+        now = _look(now, box, frame_number, find, glance)
+    return _glanced(now, _around(_box(differs), differs.shape, _NEAR), frame_number, find, glance)
+
+
+def _whole(samples: Samples, frame_number: int, find: Find, glance: Glance | None) -> Looked:
+    regions = tuple(find(samples, frame_number))
+    doubts = () if glance is None else tuple(_unknown(glance(samples), regions, ()))
+    return Looked(samples=samples, regions=regions, age=0, doubts=doubts)
+
+
+def _glanced(now: Looked, place: Place, frame_number: int, find: Find, glance: Glance) -> Looked:
+    """The frame after a glance at a place that moved, and after a look at what it saw there."""
+    top, left, bottom, right = place
+    seen = [
+        replace(one, top=one.top + top, left=one.left + left, bottom=one.bottom + top, right=one.right + left)
+        for one in glance(now.samples[top:bottom, left:right])
+    ]
+    new = _unknown(seen, now.regions, now.doubts)
+    if not new:
+        return now
+    box = (min(o.top for o in new), min(o.left for o in new), max(o.bottom for o in new), max(o.right for o in new))
+    looked = _look(now, box, frame_number, find, glance)
+    return replace(looked, doubts=(*looked.doubts, *_unknown(new, looked.regions, looked.doubts)))
+
+
+def _look(now: Looked, changed: Place, frame_number: int, find: Find, glance: Glance | None) -> Looked:
+    """The frame after a look at a place and its surroundings, or at the whole where that is much of it."""
+    rows, columns = now.samples.shape[:2]
+    first, start, last, stop = around = _around(changed, now.samples.shape)
+    if _large(around, now.samples.shape):
+        return replace(_whole(now.samples, frame_number, find, glance), restless=now.restless)
     part = [
         replace(one, top_row=one.top_row + first, left_column=one.left_column + start, content="")
-        for one in find(samples[first:last, start:stop], frame_number)
+        for one in find(now.samples[first:last, start:stop], frame_number)
     ]
-    kept = [replace(one, content="") if _touches(one, changed) else one for one in _kept(before.regions, frame_number)]
-    return Looked(
-        samples=samples, regions=tuple(merged([*kept, *part], rows, columns, frame_number)), age=before.age + 1
-    )
+    kept = [replace(one, content="") if _touches(one, changed) else one for one in now.regions]
+    return replace(now, regions=tuple(merged([*kept, *part], rows, columns, frame_number)))
 
 
-def _whole(samples: Samples, frame_number: int, find: Find) -> Looked:
-    return Looked(samples=samples, regions=tuple(find(samples, frame_number)), age=0)
+def _unknown(seen: Sequence[Box], regions: Sequence[Region], doubts: Sequence[Box]) -> list[Box]:
+    """What a glance saw that lies neither in regions nor where it was about as sure before."""
+    return [
+        box
+        for box in seen
+        if not _covered(box, regions, [one for one in doubts if box.confidence <= one.confidence + _SURER])
+    ]
+
+
+def _covered(box: Box, regions: Sequence[Region], doubts: Sequence[Box]) -> bool:
+    place = np.zeros((box.bottom - box.top, box.right - box.left), np.bool_)
+    known = [(o.top_row, o.left_column, o.top_row + o.row_count, o.left_column + o.column_count) for o in regions]
+    for top, left, bottom, right in (*known, *((o.top, o.left, o.bottom, o.right) for o in doubts)):
+        rows = slice(max(0, top - box.top), max(0, bottom - box.top))
+        place[rows, max(0, left - box.left) : max(0, right - box.left)] = True
+    return float(place.mean()) >= _KNOWN
 
 
 def _alike(one: Samples, other: Samples) -> bool:
     return one.shape == other.shape and one.dtype == other.dtype
 
 
-def _changed(before: Samples, after: Samples) -> tuple[int, int, int, int] | None:
-    """The smallest box (top, left, bottom, right) that holds every changed sample; None where nothing changed."""
+def _differs(before: Samples, after: Samples) -> Cells:
     # Not a number differs from itself, so that what holds one is always looked at.
-    differs = (before != after).any(axis=2)
-    rows = np.flatnonzero(differs.any(axis=1))
-    if rows.size == 0:
-        return None
-    columns = np.flatnonzero(differs.any(axis=0))
+    differs = before != after
+    return np.asarray(differs[:, :, 0] if differs.shape[2] == 1 else differs.any(axis=2))
+
+
+def _cells(differs: Cells) -> Cells:
+    """The cells of `CELL` samples a side in which any sample changed."""
+    down, across = (np.arange(0, length, CELL) for length in differs.shape)
+    return np.asarray(np.logical_or.reduceat(np.logical_or.reduceat(differs, down, axis=0), across, axis=1))
+
+
+def _samples(cells: Cells, shape: tuple[int, ...]) -> Cells:
+    return cells.repeat(CELL, axis=0)[: shape[0]].repeat(CELL, axis=1)[:, : shape[1]]
+
+
+def _moves(before: Samples, after: Samples, box: Place) -> bool:
+    """Whether what changed in a place is the same picture, moved, or another one: by its cells' means."""
+    top, left, bottom, right = box
+    one, other = (_means(samples[top:bottom, left:right]) for samples in (before, after))
+    one, other = one - one.mean(), other - other.mean()
+    spread = float(np.sqrt((one * one).sum() * (other * other).sum()))
+    return spread > 0 and float((one * other).sum()) >= _SAME * spread
+
+
+def _means(part: Samples) -> NDArray[np.float64]:
+    plane = part[:, :, 0].astype(np.float64)
+    down, across = (np.arange(0, length, CELL) for length in plane.shape)
+    sums = np.add.reduceat(np.add.reduceat(plane, down, axis=0), across, axis=1)
+    heights, widths = np.diff([*down, plane.shape[0]]), np.diff([*across, plane.shape[1]])
+    return np.asarray(sums / (heights[:, None] * widths[None, :]))
+
+
+def _box(differs: Cells) -> Place:
+    """The smallest box (top, left, bottom, right) that holds every sample that is True."""
+    rows, columns = np.flatnonzero(differs.any(axis=1)), np.flatnonzero(differs.any(axis=0))
     return int(rows[0]), int(columns[0]), int(rows[-1]) + 1, int(columns[-1]) + 1
+
+
+def _around(box: Place, shape: tuple[int, ...], by: int = AROUND) -> Place:
+    top, left, bottom, right = box
+    return max(0, top - by), max(0, left - by), min(shape[0], bottom + by), min(shape[1], right + by)
+
+
+def _large(place: Place, shape: tuple[int, ...]) -> bool:
+    top, left, bottom, right = place
+    return (bottom - top) * (right - left) > MOST * shape[0] * shape[1]
 
 
 def _kept(regions: Sequence[Region], frame_number: int) -> tuple[Region, ...]:
     return tuple(replace(one, frames=frozenset({frame_number})) for one in regions)
 
 
-def _touches(region: Region, box: tuple[int, int, int, int]) -> bool:
+def _touches(region: Region, box: Place) -> bool:
     top, left, bottom, right = box
     return (
         region.top_row < bottom

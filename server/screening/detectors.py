@@ -10,6 +10,7 @@ from server.model import Region
 from server.screening.faces import FaceDetector
 from server.screening.finders import FaceFinder
 from server.screening.heads import HeadFinder
+from server.screening.lines import Box
 from server.screening.picture import Samples
 from server.screening.residual import ResidualDetector
 from server.screening.series import SeriesHeads
@@ -25,6 +26,12 @@ class TextFinder(Protocol):
     def find(
         self, samples: Samples, *, frame_number: int, palette: Samples | None = None, palette_first: int = 0
     ) -> list[Region]: ...
+
+
+class TextGlance(Protocol):
+    """Tells where text may be, as `TextDetector.glance` does."""
+
+    def __call__(self, samples: Samples, *, palette: Samples | None = None, palette_first: int = 0) -> list[Box]: ...
 
 
 class ResidualFinder(Protocol):
@@ -45,12 +52,13 @@ class ResidualFinder(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Detectors:
-    """One of each, for one thread."""
+    """One of each, for one thread. Without `glance` every change between frames is looked at."""
 
     text: TextFinder
     residual: ResidualFinder
     faces: FaceFinder
     heads: SeriesHeads
+    glance: TextGlance | None = None
 
     def version(self) -> str:
         """Detectors and configurations; a region set with another one is made anew."""
@@ -59,8 +67,10 @@ class Detectors:
 
 def load(threads: int = 1) -> Detectors:
     """The detectors with their pinned weights. Raises `ConfigurationError` when one is missing or another."""
+    text = TextDetector(threads=threads)
     return Detectors(
-        text=TextDetector(threads=threads),
+        text=text,
+        glance=text.glance,
         residual=ResidualDetector(threads=threads),
         faces=FaceDetector(threads=threads),
         heads=SeriesHeads(HeadFinder(head_template())),

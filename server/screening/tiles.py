@@ -7,7 +7,7 @@ from collections.abc import Iterator
 # Small tiles lose the context that tells a rib from a letter; larger ones only take memory.
 LARGEST = 1664
 # Of networks that tell a rib from a letter in less.
-SMALLER = 1024
+SMALLER = 1152
 # A line's end cut off by one tile's edge is read in the next.
 OVERLAP = 128
 
@@ -27,3 +27,9 @@ def tiles(rows: int, columns: int, largest: int = LARGEST) -> Iterator[tuple[sli
     for top, bottom in spans(rows, largest):
         for left, right in spans(columns, largest):
             yield slice(top, bottom), slice(left, right)
+
+
+def tile_shape(rows: int, columns: int, largest: int = LARGEST) -> tuple[int, int]:
+    """Rows and columns of the pieces of a picture; they differ by a sample where that does not divide evenly."""
+    down, across = spans(rows, largest)[0], spans(columns, largest)[0]
+    return down[1] - down[0], across[1] - across[0]

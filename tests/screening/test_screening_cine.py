@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
+import pytest
 from test_screening_text import Picture, burned, corner, glyphs, mask
 
 from server.model import Region, RegionKind
 from server.screening.cine import AROUND, LONGEST, Looked, next_frame
+from server.screening.lines import Box
 from server.screening.text import TextDetector
 
 
@@ -122,3 +125,66 @@ def test_text_that_one_frame_shows_is_found(detector: TextDetector) -> None:
         done = next_frame(done, frame[:, :, None], number, lambda part, of: detector.find(part, frame_number=of))
         if number == 2:
             assert mask(done.regions, film.shape)[place].mean() >= 0.99
+
+
+def moving(count: int) -> list[Picture]:
+    """A banner that stands still over a sector of speckle that moves with every frame."""
+    chance = np.random.default_rng(11)
+    speckle = cv2.GaussianBlur(np.tile(chance.normal(0, 6, (300, 300)), (3, 3)), (0, 0), 3)[300:600, 300:600]
+    banner, _ = burned(np.zeros((440, 440), np.uint16), glyphs("MUSTER^MAXIMA", 24), 20, 20, 0.6)
+    made = []
+    for number in range(count):
+        frame = banner.copy()
+        frame[100:400, 70:370] = np.clip(1200 + 500 * np.roll(speckle, (number, 2 * number), (0, 1)), 0, 4095)
+        made.append(frame)
+    return made
+
+
+def looked(detector: TextDetector, films: list[Picture]) -> tuple[list[Looked], list[int]]:
+    looks: list[int] = []
+
+    def find(part: Picture, of: int) -> list[Region]:
+        looks.append(of)
+        return detector.find(part, frame_number=of)
+
+    done: list[Looked] = []
+    for number, frame in enumerate(films, 1):
+        done.append(next_frame(done[-1] if done else None, frame[:, :, None], number, find, detector.glance))
+    return done, looks
+
+
+def test_a_banner_over_what_moves_is_not_read_with_every_frame(detector: TextDetector) -> None:
+    done, looks = looked(detector, moving(30))
+    assert len(looks) <= 10
+    _, place = burned(np.zeros((440, 440), np.uint16), glyphs("MUSTER^MAXIMA", 24), 20, 20, 0.6)
+    assert all(mask(one.regions, place.shape)[place].all() for one in done)
+    assert {number for one in done for region in one.regions for number in region.frames or ()} == set(range(1, 31))
+
+
+@pytest.mark.parametrize(("row", "column"), [(250, 120), (410, 20)], ids=["where all moves", "where nothing does"])
+def test_text_that_only_frame_37_shows_is_found(detector: TextDetector, row: int, column: int) -> None:
+    films = moving(40)
+    films[36], place = burned(films[36], glyphs("NOBODY NORA 1950", 20), row, column, 0.5)
+    done, looks = looked(detector, films)
+    assert 37 in looks
+    assert mask(done[36].regions, place.shape)[place].mean() >= 0.99
+
+
+def test_another_picture_is_looked_at_whole(detector: TextDetector) -> None:
+    other = np.rot90(corner()).copy()
+    _, looks = looked(detector, [*moving(3), other[:440, :440]])
+    assert looks[-1] == 4
+
+
+def test_a_glance_that_sees_what_was_doubted_more_surely_calls_the_detector() -> None:
+    eye = Eye()
+    made = [np.add(frame, index, dtype=np.uint8) for index, frame in enumerate(frames(*[None] * 4))]
+    sure = iter((0.4, 0.45, 0.6, 0.6))
+
+    def glance(samples: Picture) -> list[Box]:
+        return [Box(top=500, left=500, bottom=540, right=700, confidence=next(sure))]
+
+    done = None
+    for number, frame in enumerate(made, 1):
+        done = next_frame(done, frame, number, eye, glance)
+    assert len(eye.looks) == 2
