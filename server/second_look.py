@@ -28,6 +28,7 @@ LOOK = MaskingLevel(
     fingerprint="",
     coarse_blocks=0,
     keep_markers=False,
+    keep_machine_text=False,
     tell_regions=False,
     masked_notice=False,
     outline_regions=False,

@@ -17,6 +17,7 @@ from server.metadata.pseudonyms import ROW_KEY_BYTES, IdentityMapping, Pseudonym
 from server.metadata.required import OPTIONAL, chosen, need
 from server.model import MaskingLevel
 from server.policy.bundle import load
+from server.policy.describe import pixel_switches
 from server.policy.outline import Reason, outline, reason, remainder
 from server.services import SystemRandomness
 
@@ -48,7 +49,7 @@ def command(level: str, file: Path | None, policies: Path) -> None:
 def _explain(level: MaskingLevel) -> None:
     for one in outline(level).values():
         click.echo(f"{_tag(one.tag)}\t{one.keyword}\t{one.action}\t{one.why}")
-    for sentence in remainder(level):
+    for sentence in (*remainder(level), *pixel_switches(level)):
         click.echo(sentence)
 
 

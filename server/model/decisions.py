@@ -54,9 +54,10 @@ class MaskingLevel:
     finished; `longest_side` bounds rendered pictures in pixels (None: as stored). `pseudonyms` replaces identifiers
     per project, `shift_dates` moves all dates of a patient together. `coarse_blocks` is how many blocks the longer side
     of a coarse frame has. `keep_markers` leaves text that is certainly a view or laterality marker and touches nothing
-    else that is hidden; `tell_regions` tells viewers what was hidden where; `masked_notice` writes into every rendered
-    picture that it is masked; `outline_regions` draws a line around everything that was found. `objects` are the kinds
-    that leave as objects, frames, pictures and bulk data; of every other object only masked attributes are told.
+    else that is hidden, `keep_machine_text` lines that are certainly technique or scale and nothing else;
+    `tell_regions` tells viewers what was hidden where; `masked_notice` writes into every rendered picture that it is
+    masked; `outline_regions` draws a line around everything that was found. `objects` are the kinds that leave as
+    objects, frames, pictures and bulk data; of every other object only masked attributes are told.
     """
 
     name: str
@@ -74,6 +75,7 @@ class MaskingLevel:
     fingerprint: str
     coarse_blocks: int
     keep_markers: bool
+    keep_machine_text: bool
     tell_regions: bool
     masked_notice: bool
     outline_regions: bool

@@ -76,8 +76,8 @@ class Region:
     """A rectangle to hide, in whole samples of the stored frame; half-open, rows before columns.
 
     `detector` names who found it: "review" a person, "residual" the second look, "" whoever the set's version names.
-    `content` is what a text says, for certain: "marker" a view or laterality marker, "technique"; "unread" what is
-    hidden and is not for certain any text, "" whatever else.
+    `content` is what a text says, for certain: "marker" a view or laterality marker, "technique" what a
+    machine says of the picture; "unread" what is hidden and is not for certain any text, "" whatever else.
 
     `frames` is the set of frame numbers it applies to (from 1), or None for every frame. `confidence` is 0 to 1.
     """

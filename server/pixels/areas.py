@@ -12,7 +12,7 @@ from server.pixels.description import PixelDescription
 # Anti-aliased or compressed edges of what is hidden reach this far beyond the region.
 _MARGIN = 4
 _MARGIN_LOSSY = 16
-_MARKER = "marker"
+_MARKER, _TECHNIQUE = "marker", "technique"
 _STRICTNESS = (RegionStyle.KEEP, RegionStyle.MOSAIC, RegionStyle.FILL)
 
 
@@ -29,12 +29,14 @@ class Area:
 class Plan:
     """What to hide in one frame; `coarse`: and then to make the whole frame a mosaic of a few blocks.
 
-    `areas` may overlap; their style is MOSAIC or FILL. `flat` are boxes of background, as they were found.
+    `areas` may overlap; their style is MOSAIC or FILL. `flat` are boxes of background, as they were found. `windows`
+    are boxes of text that stays, where a mask reaches over it only because masks end on the grid.
     """
 
     areas: tuple[Area, ...]
     flat: tuple[Box, ...]
     coarse: bool
+    windows: tuple[Box, ...] = ()
 
     @property
     def boxes(self) -> dict[Box, RegionStyle]:
@@ -72,11 +74,17 @@ def plan(
         areas=tuple(_areas(hiding, described, frame_number)),
         flat=tuple(_box(region) for region in flat if region.frames is None or frame_number in region.frames),
         coarse=coarse,
+        windows=() if coarse else tuple(_windows(regions, hiding, level, described, frame_number)),
     )
 
 
 def whole_frame(level: MaskingLevel, *, screened: bool) -> RegionStyle:
-    """What every frame is covered with from edge to edge, whatever was found: KEEP for nothing, MOSAIC or FILL."""
+    """What every frame is covered with from edge to edge, whatever was found: KEEP for nothing, MOSAIC or FILL.
+
+    A level that blanks frames with a body in them blanks all: no detector tells where on a film there is none.
+    """
+    if level.regions.get(RegionKind.BODY) is RegionStyle.BLANK_FRAME:
+        return RegionStyle.FILL
     whole = RegionStyle.KEEP if level.whole_frame is RegionStyle.COARSE else _drawn(level.whole_frame)
     return whole if screened else strictest(whole, _drawn(level.unscreened))
 
@@ -100,11 +108,25 @@ def _style(region: Region, level: MaskingLevel) -> RegionStyle:
 
 
 def _left(region: Region, regions: Sequence[Region], level: MaskingLevel, described: PixelDescription) -> bool:
-    """Whether a region stays because it is a marker for certain, and touches nothing else that was found."""
-    if not level.keep_markers or region.kind is not RegionKind.TEXT or region.content != _MARKER:
+    """Whether a region stays because its text is certain and of a kind that the level keeps.
+
+    A marker stays only where it touches nothing else that is found and hidden: part of a letter is none. Technique was
+    read with all that stands beside it; whatever else reaches into it hides its own place.
+    """
+    if not _kept(region, level) or not _fits(region, described):
         return False
-    return _fits(region, described) and not any(
-        _touching(region, other) for other in regions if other is not region and other.kind is not RegionKind.BACKGROUND
+    return region.content == _TECHNIQUE or not any(
+        _touching(region, other)
+        for other in regions
+        if other is not region and other.kind is not RegionKind.BACKGROUND and not _kept(other, level)
+    )
+
+
+def _kept(region: Region, level: MaskingLevel) -> bool:
+    if region.kind is not RegionKind.TEXT:
+        return False
+    return (level.keep_markers and region.content == _MARKER) or (
+        level.keep_machine_text and region.content == _TECHNIQUE
     )
 
 
@@ -127,6 +149,47 @@ def _areas(
     for region, style in hiding:
         if style is not RegionStyle.FLATTEN and (region.frames is None or frame_number in region.frames):
             yield Area(kind=region.kind, box=_grown(region, margin, described), style=_drawn(style))
+
+
+def _windows(
+    regions: Sequence[Region],
+    hiding: Sequence[tuple[Region, RegionStyle]],
+    level: MaskingLevel,
+    described: PixelDescription,
+    frame_number: int,
+) -> Iterator[Box]:
+    """The boxes of lines of technique that the level keeps, without all that is hidden and its margin."""
+    margin = _MARGIN_LOSSY if described.lossy_history else _MARGIN
+    hidden = [
+        (top - margin, left - margin, bottom + margin, right + margin)
+        for one, style in hiding
+        if style is not RegionStyle.FLATTEN and (one.frames is None or frame_number in one.frames)
+        for top, left, bottom, right in (_box(one),)
+    ]
+    for region in regions:
+        here = region.frames is None or frame_number in region.frames
+        if here and region.content == _TECHNIQUE and _kept(region, level) and _fits(region, described):
+            pieces = [_box(region)]
+            for other in hidden:
+                pieces = [piece for one in pieces for piece in _without(one, other)]
+            yield from pieces
+
+
+def _without(one: Box, other: Box) -> Iterator[Box]:
+    """What is left of a box without another: up to four boxes."""
+    top, left, bottom, right = one
+    first, last = max(top, other[0]), min(bottom, other[2])
+    start, stop = max(left, other[1]), min(right, other[3])
+    if first >= last or start >= stop:
+        yield one
+        return
+    pieces = (
+        (top, left, first, right),
+        (last, left, bottom, right),
+        (first, left, last, start),
+        (first, stop, last, right),
+    )
+    yield from (piece for piece in pieces if piece[0] < piece[2] and piece[1] < piece[3])
 
 
 def _box(region: Region) -> Box:

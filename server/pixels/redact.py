@@ -71,6 +71,7 @@ def redact(
     boxes = planned.boxes
     if planned.coarse and not (key and level.coarse_blocks):
         boxes = {(0, 0, described.rows, described.columns): RegionStyle.FILL}
+    windows = () if planned.coarse else planned.windows
     samples = frame.samples if level.keep_unused_bits else cleaned(frame.samples, described)
     if boxes or planned.flat or planned.coarse:
         if samples is frame.samples:
@@ -84,8 +85,13 @@ def redact(
             boxes=tuple(boxes),
             padding=described.padding if told else None,
         )
+        # Lines that stay do so to their edge, though the grid of a mask beside them reaches further.
+        kept = [(samples[top:bottom, left:right], (top, left, bottom, right)) for top, left, bottom, right in windows]
+        kept = [(shown.copy(), box) for shown, box in kept]
         flatten(canvas, planned.flat)
         _paint(canvas, boxes)
+        for shown, (top, left, bottom, right) in kept:
+            samples[top:bottom, left:right] = shown
         if planned.coarse and key and level.coarse_blocks:
             coarse(canvas, level.coarse_blocks, key)
     return MaskedFrame(

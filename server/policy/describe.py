@@ -100,6 +100,35 @@ def _elements(level: MaskingLevel) -> str:
     return f"PS3.15 Basic Profile with {options or 'no option'}; {kept} more attributes listed, all others removed"
 
 
+def pixel_switches(level: MaskingLevel) -> tuple[str, ...]:
+    """What a level does with pixels, a sentence for each switch of its section `[pixels]`, whether it is on or off.
+
+    Switches that can have no effect, since every frame is shown or hidden as a whole, are told as that.
+    """
+    told = (
+        ("outline_regions", level.outline_regions, "what was found is outlined in rendered pictures"),
+        ("masked_notice", level.masked_notice, 'rendered pictures say "masked, not for primary diagnosis"'),
+        ("tell_regions", level.tell_regions, "what was hidden where is told on request"),
+    )
+    kept = (
+        ("keep_markers", level.keep_markers, "view and laterality markers"),
+        ("keep_machine_text", level.keep_machine_text, "lines that are certain to be technique or scale text"),
+        ("keep_unused_bits", level.keep_unused_bits, "bits above the stored ones"),
+    )
+    whole = not masks_pixels(level) or level.whole_frame is not RegionStyle.KEEP
+    said = [f"pixels\t{_hidden(level)}"]
+    for name, on, what in kept:
+        becomes = "no effect here" if whole else f"{what} {'stay' if on else 'are masked'}"
+        said.append(f"{name} = {str(on).lower()}\t{becomes}")
+    said += [f"{name} = {str(on).lower()}\t{'' if on else 'not: '}{what}" for name, on, what in told]
+    said.append(f"coarse_blocks = {level.coarse_blocks}\t{_coarse(level)}")
+    return tuple(said)
+
+
+def _coarse(level: MaskingLevel) -> str:
+    return f"{level.coarse_blocks} blocks on the longer side" if level.coarse_blocks else "no frame is made coarse"
+
+
 def _pixels(level: MaskingLevel) -> str:
     said = [_hidden(level)]
     if level.coarse_blocks:
@@ -107,6 +136,7 @@ def _pixels(level: MaskingLevel) -> str:
     if masks_pixels(level) and level.whole_frame is RegionStyle.KEEP:
         markers = "stay" if level.keep_markers else "are masked"
         said.append(f"view and laterality markers {markers}")
+        said += ["technique and scale text stays"] * level.keep_machine_text
         said += ["bits above the stored ones stay"] * level.keep_unused_bits
         said += ["what was hidden where is told on request"] * level.tell_regions
     said += ["what was found is outlined in rendered pictures"] * level.outline_regions

@@ -61,6 +61,7 @@ def read_level(name: str, content: bytes, safe_private: tuple[SafePrivate, ...] 
     longest_side = pixels.number_or_word("longest_side", range(1, 65536), "as stored")
     coarse_blocks = pixels.number_or_word("coarse_blocks", range(4, 65), "none")
     keep_markers = pixels.take("keep_markers", bool)
+    keep_machine_text = pixels.take("keep_machine_text", bool)
     tell_regions = pixels.take("tell_regions", bool)
     masked_notice = pixels.take("masked_notice", bool)
     outline_regions = pixels.take("outline_regions", bool)
@@ -92,6 +93,7 @@ def read_level(name: str, content: bytes, safe_private: tuple[SafePrivate, ...] 
         fingerprint="",
         coarse_blocks=coarse_blocks or 0,
         keep_markers=keep_markers,
+        keep_machine_text=keep_machine_text,
         tell_regions=tell_regions,
         masked_notice=masked_notice,
         outline_regions=outline_regions,
@@ -178,6 +180,7 @@ def _fingerprint(level: MaskingLevel) -> str:
         "longest_side": level.longest_side,
         "coarse_blocks": level.coarse_blocks,
         "keep_markers": level.keep_markers,
+        "keep_machine_text": level.keep_machine_text,
         "tell_regions": level.tell_regions,
         "masked_notice": level.masked_notice,
         "outline_regions": level.outline_regions,

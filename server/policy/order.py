@@ -104,8 +104,11 @@ def _shows_more_pixels(level: MaskingLevel, other: MaskingLevel) -> Iterator[str
             yield "it shows frames coarsely"
         if other.whole_frame is RegionStyle.COARSE and level.coarse_blocks > other.coarse_blocks:
             yield "its coarse frames are finer"
-    if level.keep_markers and not other.keep_markers and other.regions[RegionKind.TEXT] is not RegionStyle.KEEP:
-        yield "it keeps markers"
+    if other.regions[RegionKind.TEXT] is not RegionStyle.KEEP:
+        if level.keep_markers and not other.keep_markers:
+            yield "it keeps markers"
+        if level.keep_machine_text and not other.keep_machine_text:
+            yield "it keeps machine text"
     if level.tell_regions and not other.tell_regions:
         yield "it tells where something is hidden"
 

@@ -1,81 +1,92 @@
-"""What the text of a region is, where that is certain: a view or laterality marker, or the technique of the picture.
+"""The regions of a frame's text, and what the text of each is, where that is certain.
 
-A region is one or the other only if every piece of text that any look saw in it, however faintly, was read as such
-with certainty. Everything else, what cannot be read above all, says nothing and stays hidden at every level.
+What certain lines make up is a region of its own, so that a level that shows it need not show anything else; all that
+any look found is in some region, whatever it is taken for.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from operator import attrgetter
 
 import numpy as np
 
-from server.model import Region
+from server.model import Region, RegionKind
+from server.screening.cells import rectangles
+from server.screening.company import Line
 from server.screening.lines import Box
 from server.screening.picture import Grey
 from server.screening.reader import Reader
+from server.screening.readings import about, certain_lines, covered, explained, plain, says_nothing
+from server.screening.regions import merged
+from server.screening.terms import MARKER, TECHNIQUE
+from server.screening.windows import between, windows, without
 
-MARKER, TECHNIQUE = "marker", "technique"
-# The least certain character of a reading.
-CERTAIN = 0.9
-# So many pieces of one region at most are read: where there are more, it is a page and no marker.
-_MOST_PIECES = 12
-# So many of them may be unreadable as they were cut, if their text was read in another's cut.
-_MOST_FAILED = 2
-# Longer than so many heights is a sentence.
-_LONGEST = 14
 # Samples between two lines of one marker at most.
 NEAR = 48
-# A box is grown by so much of its height around its line.
-_GROWN = 0.2
-_MARKERS = frozenset({
-    "L", "R", "LT", "RT", "LEFT", "RIGHT", "AP", "PA", "LAT", "LATERAL", "OBL", "OBLIQUE", "RAO", "LAO", "RPO", "LPO",
-    "LLD", "RLD", "DECUB", "DECUBITUS", "ERECT", "SUPINE", "PRONE", "UPRIGHT", "STANDING", "SITTING", "PORTABLE",
-    "SEMI", "SEMIUPRIGHT", "SEMIERECT", "MOBILE", "CC", "MLO", "RCC", "LCC", "RMLO", "LMLO",
-})  # fmt: skip
-_NUMBER = r"\d{1,4}(\.\d{1,2})?"
-_UNIT = r"(Hz|MHz|kHz|cm|mm|cm/s|m/s|dB|%|kVp?|mAs?|ms|fps|bpm|[xX])"
-_TECHNIQUE = re.compile(
-    "("
-    rf"{_NUMBER}{_UNIT}"
-    rf"|(TIS|TIB|TIC|MI|AO)[<=]?{_NUMBER}%?"
-    rf"|(DynR|Dyn|Gn|Gain|Zoom|Mag|Fr|Se|Im|W|L|WW|WL|C|G|DR)[:#.]?{_NUMBER}(/\d{{1,4}})?"
-    r"|[CLSPXV]\d{1,2}-\d{1,2}"
-    r"|[23]D|M[2-5]|X[1-5]|RS|H?Res|H?Gen|H?Pen|P(Low|Med|High)|TAC\d|PWR|CINE|Fit|Unit:?|,"
-    ")+"
-)
+# Of a box of which so much is certain lines only the rest is uncertain; slivers between lines hold no text.
+_MOSTLY, _SLIVER = 0.5, 8
 
 
-def said(region: Region, seen: Sequence[Box], pictures: Sequence[Grey], reader: Reader) -> str:
-    """`MARKER`, `TECHNIQUE` (markers may be among it) or "".
+def text_regions(
+    found: Sequence[Box], seen: Sequence[Box], pictures: Sequence[Grey], reader: Reader, frame_number: int
+) -> list[Region]:
+    """The boxes that were `found` as regions of one frame, sorted by place; `content` says `MARKER` or `TECHNIQUE`
+    (markers may be among it) of what is certain to be nothing else.
 
-    `seen` are the boxes of every look, of whatever confidence; `pictures` the normalised planes (rows, columns) of the
-    frame. A frame of several planes may show different text in each: nothing is certain then.
+    `seen` are the boxes of every look, of whatever confidence; `pictures` the normalised planes (rows, columns).
     """
-    pieces = [box for box in seen if _shared(box, region) >= 0.5 * _area(box)]
-    if len(pictures) != 1 or not 0 < len(pieces) <= _MOST_PIECES or any(box.slanted for box in pieces):
-        return ""
-    read: list[Box] = []
-    found: set[str] = set()
-    failed = 0
-    # The surest first: where these cannot be read, nothing is said. A large box around several lines cannot be.
-    for box in sorted(pieces, key=attrgetter("confidence"), reverse=True):
-        if failed < _MOST_FAILED and not _covered(box, read):
-            text = _text(box, pictures[0], reader)
-            if not text:
-                failed += 1
-                continue
-            kind = kind_of(text)
-            if not kind:
-                return ""
-            read.append(box)
-            found.add(kind)
-    if not found or not all(_covered(box, read) for box in pieces):
-        return ""
-    return MARKER if found == {MARKER} else TECHNIQUE
+    if not found:
+        return []
+    lines = certain_lines(seen, pictures, reader)
+    own = windows(lines, pictures, reader)
+    clear = [*own.values(), *between(list(own.values()))]
+
+    def concerned(box: Box) -> list[Line]:
+        return [line for line in lines if about(box, line, own.get(line))]
+
+    strange = [box for box in seen if not explained(box, concerned(box), pictures)] if lines else []
+    uncertain: list[Box] = []
+    certain: dict[str, list[Box]] = {MARKER: [], TECHNIQUE: []}
+    for box in found:
+        inside = [line for line in concerned(box) if _shared(line.box, box)]
+        content = MARKER if all(line.kind == MARKER for line in inside) else TECHNIQUE
+        if inside and explained(box, inside, pictures):
+            bare, rest = _bared(box, clear, pictures) if all(line in own for line in inside) else ([box], [])
+            certain[content] += bare
+            uncertain += rest
+        elif not inside or box.slanted or all(line in own for line in inside) or covered(box, inside).mean() < _MOSTLY:
+            uncertain.append(box)
+        else:
+            certain[content] += [line.box for line in inside]
+            sliver = max(_SLIVER, min(line.height for line in inside) // 3)
+            for piece in _rest(box, inside):
+                thin = min(piece.bottom - piece.top, piece.right - piece.left) < sliver
+                known = thin or says_nothing(piece, strange, pictures, reader)
+                (certain[content] if known else uncertain).append(piece)
+    rows, columns = pictures[0].shape
+
+    def joined(boxes: Sequence[Box]) -> list[Region]:
+        return merged([box.region(RegionKind.TEXT, frame_number) for box in boxes], rows, columns, frame_number)
+
+    certain[TECHNIQUE] += clear
+    hidden = joined(uncertain)
+    # With more than can be listed the frame is hidden whole.
+    whole = any((one.row_count, one.column_count) == (rows, columns) for one in hidden)
+    regions = hidden if whole else [piece for one in hidden for piece in without(one, clear)]
+    for content, boxes in certain.items():
+        regions += [replace(region, content=content) for region in joined(boxes)]
+    return joined_markers(regions)
+
+
+def _bared(box: Box, clear: Sequence[Box], pictures: Sequence[Grey]) -> tuple[list[Box], list[Box]]:
+    """What a box reaches over besides windows: where there is nothing, and what may be a line not found by itself."""
+    pieces: tuple[list[Box], list[Box]] = [], []
+    for piece in _rest(box, clear):
+        empty = all(plain(picture[piece.top : piece.bottom, piece.left : piece.right]) for picture in pictures)
+        pieces[not empty].append(piece)
+    return pieces
 
 
 def joined_markers(regions: Sequence[Region]) -> list[Region]:
@@ -101,56 +112,6 @@ def joined_markers(regions: Sequence[Region]) -> list[Region]:
     return sorted([*others, *result], key=place)
 
 
-def kind_of(text: str) -> str:
-    """What a line of text is: `MARKER`, `TECHNIQUE` or ""."""
-    line = text.strip(" -.").upper()
-    words = re.split(r"[\s\-.]+", line)
-    if 0 < len(words) <= 3 and all(word in _MARKERS for word in words):
-        return MARKER
-    # A reading loses spaces; two short words without one could be a name.
-    if any(
-        line[:cut] in _MARKERS and line[cut:] in _MARKERS and max(cut, len(line) - cut) >= 5 for cut in range(len(line))
-    ):
-        return MARKER
-    return TECHNIQUE if _TECHNIQUE.fullmatch(text.replace(" ", "")) else ""
-
-
-def _text(box: Box, picture: Grey, reader: Reader) -> str:
-    """What is read for certain, the first way round that can be read; "" where none can."""
-    for line in cuts(box, picture):
-        reading = reader.read(line)
-        if reading.certainty >= CERTAIN:
-            return reading.text
-    return ""
-
-
-def cuts(box: Box, picture: Grey) -> Iterator[Grey]:
-    """The line without what was grown around it, upright, then turned where it stands on end."""
-    height, width = box.bottom - box.top, box.right - box.left
-    if max(height, width) > _LONGEST * min(height, width):
-        return
-    inward = round(min(height, width) * _GROWN)
-    cut = picture[box.top + inward : box.bottom - inward, box.left + inward : box.right - inward]
-    if 0 in cut.shape:
-        return
-    turns = (0,) if height < 1.5 * width else (0, 1, 3)
-    for turn in turns:
-        yield np.ascontiguousarray(np.rot90(cut, turn))
-
-
-def _covered(box: Box, read: Sequence[Box]) -> bool:
-    """Whether the middle of a box, where its text lies, is text that was read."""
-    inward = (min(box.bottom - box.top, box.right - box.left)) // 4
-    top, bottom, left, right = box.top + inward, box.bottom - inward, box.left + inward, box.right - inward
-    if bottom <= top or right <= left:
-        return False
-    place = np.zeros((bottom - top, right - left), bool)
-    for one in read:
-        rows = slice(max(0, one.top - top), max(0, one.bottom - top))
-        place[rows, max(0, one.left - left) : max(0, one.right - left)] = True
-    return float(place.mean()) >= 0.9
-
-
 def _union(one: Region, other: Region) -> Region:
     top, left = min(one.top_row, other.top_row), min(one.left_column, other.left_column)
     return replace(
@@ -172,11 +133,19 @@ def _distance(one: Region, other: Region) -> int:
     return max(0, down, across)
 
 
+def _rest(box: Box, lines: Sequence[Line | Box]) -> Iterator[Box]:
+    """What is left of a box without what was read of these lines."""
+    place = np.ones((box.bottom - box.top, box.right - box.left), bool)
+    for line in lines:
+        rows = slice(max(0, line.top - box.top), max(0, line.bottom - box.top))
+        place[rows, max(0, line.left - box.left) : max(0, line.right - box.left)] = False
+    for top, left, bottom, right in rectangles(place):
+        yield replace(box, top=box.top + top, left=box.left + left, bottom=box.top + bottom, right=box.left + right)
+
+
 def _area(box: Box) -> int:
     return (box.bottom - box.top) * (box.right - box.left)
 
 
-def _shared(box: Box, region: Region) -> int:
-    rows = min(box.bottom, region.top_row + region.row_count) - max(box.top, region.top_row)
-    columns = min(box.right, region.left_column + region.column_count) - max(box.left, region.left_column)
-    return max(0, rows) * max(0, columns)
+def _shared(one: Box, other: Box) -> bool:
+    return one.top < other.bottom and other.top < one.bottom and one.left < other.right and other.left < one.right

@@ -231,7 +231,8 @@ def _inside(inner: Region, outer: Region) -> bool:
 
 
 def _joined(one: Region, other: Region) -> Region | None:
-    if one.kind != other.kind or one.frames != other.frames:
+    if one.kind != other.kind or one.frames != other.frames or one.content or other.content:
+        # What is said of a region is true of it alone.
         return None
     top, left = min(one.top_row, other.top_row), min(one.left_column, other.left_column)
     bottom = max(one.top_row + one.row_count, other.top_row + other.row_count)

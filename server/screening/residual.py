@@ -16,12 +16,12 @@ import numpy as np
 
 from server.model import Region, RegionKind
 from server.screening import weights
-from server.screening.contents import cuts
 from server.screening.lines import Box, boxes
 from server.screening.network import TextNetwork
 from server.screening.packaged import Packaged, content
 from server.screening.picture import Grey, Samples, normalised, planes
 from server.screening.reader import Reader
+from server.screening.readings import cuts
 from server.screening.regions import RESIDUAL, UNREAD
 from server.screening.tiles import SMALLER, tiles
 

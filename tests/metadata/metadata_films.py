@@ -75,6 +75,7 @@ def level(
         fingerprint=name,
         coarse_blocks=16,
         keep_markers=False,
+        keep_machine_text=False,
         tell_regions=False,
         masked_notice=False,
         outline_regions=False,

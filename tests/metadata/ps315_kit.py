@@ -48,6 +48,7 @@ keep_unused_bits = true
 longest_side = "as stored"
 coarse_blocks = "none"
 keep_markers = true
+keep_machine_text = false
 tell_regions = false
 masked_notice = false
 outline_regions = false

@@ -78,6 +78,7 @@ def level(**changes: Any) -> MaskingLevel:
         fingerprint="0" * 64,
         coarse_blocks=16,
         keep_markers=False,
+        keep_machine_text=False,
         tell_regions=False,
         masked_notice=False,
         outline_regions=False,

@@ -259,6 +259,7 @@ def test_the_tables_tell_every_level_role_and_rule() -> None:
     "changes",
     [
         {"keep_markers": False},
+        {"keep_machine_text": True},
         {"keep_unused_bits": True},
         {"tell_regions": False},
         {"masked_notice": False},
