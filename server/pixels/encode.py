@@ -47,6 +47,13 @@ def encode_png(picture: MaskedPicture) -> bytes:
     return sink.getvalue()
 
 
+def encode_jp2(picture: MaskedPicture) -> bytes:
+    """JPEG 2000 in its own file format (ISO/IEC 15444-1 annex I), without loss."""
+    pixels = _pixels(picture)
+    plain = pixels.squeeze(axis=2) if pixels.shape[2] == 1 else pixels
+    return bytes(imagecodecs.jpeg2k_encode(plain, level=0, codecformat="JP2", reversible=True, mct=False))
+
+
 def encode_gif(pictures: Sequence[MaskedPicture], *, frame_milliseconds: int = 100) -> bytes:
     """GIF, animated without end if there is more than one picture; all of one size. Equal neighbours become one frame
     that stays as long as they would have.
