@@ -54,7 +54,8 @@ class DisplayAttributes:
     `palette` has entries (n, 3) of 8 or 16 bits; `voi_output` is the largest entry of `voi_lut`;
     `pixel_aspect` is the height of a pixel over its width; `inverse` says whether large values are dark, None leaves it
     to the photometric interpretation; `padding` are the values that stand for no sample, as they are told;
-    `presentation_lut` are grey levels from 0 to 1 for inputs from 0 to 1, evenly spaced; `overlays` are drawn in white.
+    `presentation_lut` are grey levels from 0 to 1 for inputs from 0 to 1, evenly spaced; `overlays` are drawn in white;
+    `profile` is the ICC profile of the colours, empty where there is none.
     """
 
     slope: float = 1.0
@@ -69,6 +70,7 @@ class DisplayAttributes:
     padding: tuple[int, ...] = ()
     presentation_lut: NDArray[np.float64] | None = None
     overlays: tuple[Overlay, ...] = ()
+    profile: bytes = b""
 
 
 def display_attributes(dataset: Dataset, *, frame_number: int = 1) -> DisplayAttributes:
@@ -92,6 +94,7 @@ def display_attributes(dataset: Dataset, *, frame_number: int = 1) -> DisplayAtt
         pixel_aspect=_aspect(_group(dataset, frame_number, "PixelMeasuresSequence"), dataset),
         inverse=inverse(dataset),
         padding=tuple(padding),
+        profile=next((one for one in _values(dataset, "ICCProfile") if isinstance(one, bytes)), b""),
     )
 
 
@@ -131,7 +134,7 @@ def _items(dataset: Dataset, keyword: str) -> list[Dataset]:
 def _several(value: object) -> list[Any]:
     if value is None or value == "":
         return []
-    return list(value) if hasattr(value, "__iter__") and not isinstance(value, str) else [value]
+    return list(value) if hasattr(value, "__iter__") and not isinstance(value, str | bytes) else [value]
 
 
 def _values(dataset: Dataset, keyword: str) -> list[Any]:

@@ -10,14 +10,18 @@ from numpy.typing import NDArray
 
 from server.errors import UnsupportedPixels
 from server.model import RenderParameters, Window
+from server.pixels.captions import NO_CAPTIONS, Captions, captioned
 from server.pixels.description import MONOCHROME, PixelDescription, padding_range
 from server.pixels.display import DisplayAttributes
+from server.pixels.drawing import presented
 from server.pixels.frame import Samples, value_bounds, values
 from server.pixels.geometry import bounded, shown_through, squared
 from server.pixels.notice import with_notice
 from server.pixels.outline import outlined
 from server.pixels.overlays import drawn
 from server.pixels.palette import looked_up
+from server.pixels.presentation import Presentation
+from server.pixels.profiles import in_space
 from server.pixels.redact import MaskedFrame
 
 _MAKER = object()
@@ -26,9 +30,13 @@ Picture = NDArray[np.uint8]
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class MaskedPicture:
-    """A rendered picture, (rows, columns, 1 grey or 3 RGB) of 8 bits, read-only; made by `render` alone."""
+    """A rendered picture, (rows, columns, 1 grey or 3 RGB) of 8 bits, read-only; made by `render` alone.
+
+    `profile` is the ICC profile of its colours, empty where none is to be sent.
+    """
 
     pixels: Picture
+    profile: bytes
     maker: InitVar[object]
 
     def __post_init__(self, maker: object) -> None:
@@ -37,8 +45,15 @@ class MaskedPicture:
         self.pixels.setflags(write=False)
 
 
-def render(masked: MaskedFrame, parameters: RenderParameters, display: DisplayAttributes) -> MaskedPicture:
-    """Render a masked frame; `display` has been read from the masked data set of the same level.
+def render(
+    masked: MaskedFrame,
+    parameters: RenderParameters,
+    display: DisplayAttributes,
+    *,
+    state: Presentation | None = None,
+    captions: Captions = NO_CAPTIONS,
+) -> MaskedPicture:
+    """Render a masked frame; `display`, `state` and `captions` have been read from masked data sets of the same level.
 
     The window is the request's, else the data set's first, else its lookup table, else the range of the samples that
     are shown. The level's longest side bounds the whole picture before a viewport looks at any part of it. Where the
@@ -54,14 +69,26 @@ def render(masked: MaskedFrame, parameters: RenderParameters, display: DisplayAt
     else:
         picture = _color(masked)
     picture = drawn(outlined(picture, masked.outlines), display.overlays)
-    picture = squared(picture, display.pixel_aspect)
-    if masked.longest_side is not None:
-        picture = bounded(picture, masked.longest_side)
+    aspect, longest_side = display.pixel_aspect, masked.longest_side
+    if state is not None:
+        whole = max(picture.shape[:2])
+        picture = presented(picture, state)
+        aspect = state.pixel_aspect or aspect
+        aspect = 1 / aspect if state.turns % 2 else aspect
+        if longest_side is not None:
+            # A part of the picture is not shown larger than it is within the whole.
+            longest_side = max(longest_side * max(picture.shape[:2]) // whole, 1)
+    extent = (picture.shape[0], picture.shape[1])
+    picture = squared(picture, aspect)
+    if longest_side is not None:
+        picture = bounded(picture, longest_side)
     if parameters.viewport is not None:
-        picture = shown_through(picture, parameters.viewport, masked.samples.shape[:2])
+        picture = shown_through(picture, parameters.viewport, extent)
+    picture = captioned(picture, captions)
     if masked.notice:
         picture = with_notice(picture)
-    return MaskedPicture(pixels=np.ascontiguousarray(picture), maker=_MAKER)
+    picture, profile = in_space(picture, parameters.colours, display.profile)
+    return MaskedPicture(pixels=np.ascontiguousarray(picture), profile=profile, maker=_MAKER)
 
 
 def _grey(masked: MaskedFrame, window: Window | None, display: DisplayAttributes) -> Picture:
