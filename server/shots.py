@@ -9,7 +9,7 @@ from pydicom import Dataset
 
 from server.admit import admit, leaves
 from server.develop import masked_dataset, unseal
-from server.errors import BadRequest, NotFound
+from server.errors import NotFound, UnsupportedPixels
 from server.model import Action, InstanceRecord, ObjectKind
 from server.model.kinds import kind_of
 from server.pixels.presentation import references
@@ -41,10 +41,10 @@ def of_states(
     """What the states show, and the transaction with the films that its answer depends on then.
 
     A film counts if it is of the same study, which the decision was about, and if it may leave at the level. Raises
-    `NotFound` if none is there, `BadRequest` for frames of a state.
+    `NotFound` if none is there, `UnsupportedPixels` for frames of a state.
     """
     if numbers is not None:
-        raise BadRequest("a presentation state names the frames itself")
+        raise UnsupportedPixels("a presentation state has no frames of its own")
     film_called = _films(transaction)
     shots = []
     for one in states:

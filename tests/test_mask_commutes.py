@@ -20,6 +20,7 @@ from server.model import MaskingLevel, Region, RegionKind, RegionStyle, RenderPa
 from server.pixels.description import EXPLICIT_LITTLE, PixelDescription
 from server.pixels.display import DisplayAttributes
 from server.pixels.frame import Frame
+from server.pixels.presentation import Presentation
 from server.pixels.redact import redact
 from server.pixels.render import render
 
@@ -40,6 +41,7 @@ class Case:
     parameters: RenderParameters
     aspect: float
     longest_side: int | None
+    state: Presentation | None
 
     def description(self) -> PixelDescription:
         return PixelDescription(
@@ -76,7 +78,8 @@ class Case:
             screened=True,
             frame_number=1,
         )
-        return render(masked, self.parameters, DisplayAttributes(windows=(AS_STORED,), pixel_aspect=self.aspect)).pixels
+        display = DisplayAttributes(windows=(AS_STORED,), pixel_aspect=self.aspect)
+        return render(masked, self.parameters, display, state=self.state).pixels
 
     def hidden(self) -> NDArray[np.bool_]:
         """Where the mask lies in the frame, (rows, columns)."""
@@ -98,15 +101,24 @@ def cases(draw: st.DrawFn) -> Case:
         row_count=draw(st.integers(1, rows - top)),
         column_count=draw(st.integers(1, columns - left)),
     )
-    viewport = None
+    viewport, state = None, None
+    if draw(st.booleans()):
+        first_row, first_column = draw(st.integers(-6, rows - 20)), draw(st.integers(-6, columns - 20))
+        state = Presentation(
+            turns=draw(st.integers(0, 3)),
+            mirrored=draw(st.booleans()),
+            area=draw(
+                st.sampled_from([None, (first_row, first_column, first_row + draw(st.integers(20, 90)), columns)])
+            ),
+        )
     if draw(st.integers(0, 5)):
         part = draw(st.booleans())
         mirrored = st.sampled_from([-1, 1])
         viewport = Viewport(
             width=draw(st.integers(1, 200)),
             height=draw(st.integers(1, 200)),
-            left=draw(st.integers(-8, columns - 1)) if part else 0,
-            top=draw(st.integers(-8, rows - 1)) if part else 0,
+            left=draw(st.integers(-8, 12 if state else columns - 1)) if part else 0,
+            top=draw(st.integers(-8, 12 if state else rows - 1)) if part else 0,
             source_width=draw(st.integers(9, 200)) * draw(mirrored) if part else None,
             source_height=draw(st.integers(9, 200)) * draw(mirrored) if part else None,
         )
@@ -119,6 +131,7 @@ def cases(draw: st.DrawFn) -> Case:
         parameters=RenderParameters(viewport=viewport),
         aspect=draw(st.sampled_from([1.0, 1.0, 0.5, 1.7, 3.0])),
         longest_side=draw(st.sampled_from([None, None, 30, 77])),
+        state=state,
     )
 
 
@@ -169,7 +182,7 @@ def test_the_property_sees_a_mask_that_comes_too_late() -> None:
     small = RenderParameters(viewport=Viewport(width=32, height=32))
     case = Case(
         rows=64, columns=64, colour=False, region=region, style=RegionStyle.FILL, parameters=small, aspect=1.0,
-        longest_side=None,
+        longest_side=None, state=None,
     )  # fmt: skip
     samples, exact = case.noise(1), np.zeros((64, 64), np.bool_)
     exact[5:11, 5:11] = True
@@ -192,8 +205,19 @@ def test_a_viewport_beside_the_picture_is_refused_masked_or_not() -> None:
     view = RenderParameters(viewport=Viewport(width=8, height=8, left=64))
     case = Case(
         rows=64, columns=64, colour=False, region=region, style=RegionStyle.FILL, parameters=view, aspect=1.0,
-        longest_side=None,
+        longest_side=None, state=None,
     )  # fmt: skip
     for level in (MASKED, OPEN):
         with pytest.raises(BadRequest):
             case.picture(case.noise(1), level)
+
+
+@pytest.mark.parametrize("turns", [0, 1])
+def test_a_part_of_a_bounded_picture_is_no_larger_through_a_state(turns: int) -> None:
+    region = Region(kind=RegionKind.TEXT, top_row=0, left_column=0, row_count=4, column_count=4)
+    quarter = Presentation(area=(32, 32, 64, 64), turns=turns)
+    case = Case(
+        rows=64, columns=64, colour=False, region=region, style=RegionStyle.FILL, parameters=RenderParameters(),
+        aspect=1.0, longest_side=16, state=quarter,
+    )  # fmt: skip
+    assert case.picture(case.noise(1), MASKED).shape == (8, 8, 1)

@@ -259,7 +259,7 @@ def test_frames_of_a_film_are_those_that_the_state_names(house: House) -> None:
     second = states.state(one, 2)
     stored(house, one, second)
     assert np.abs(shown(house, second) - whole_range(frame_samples(pixels, 2))).max() <= 1
-    assert house.get(f"{address(second)}/frames/1/rendered", "clinician", "image/png").status_code == 400
+    assert house.get(f"{address(second)}/frames/1/rendered", "clinician", "image/png").status_code == 406
 
 
 def test_a_state_of_another_study_s_film_shows_nothing(house: House) -> None:
@@ -280,6 +280,7 @@ def test_a_state_of_another_study_s_film_shows_nothing(house: House) -> None:
         {"DisplayedAreaSelectionSequence": [area(1, 1, 2**30, 2**30)]},
         {"PresentationLUTSequence": [item(LUTDescriptor=[9, 0, 8], LUTData=b"\1\2")]},
         {"MaskSubtractionSequence": [item(MaskOperation="AVG_SUB")]},
+        {"GraphicAnnotationSequence": [item(GraphicObjectSequence=[figure("POINT", 1, 1)] * 501)]},
     ],
 )
 def test_what_is_not_drawn_is_refused(house: House, values: dict[str, Any]) -> None:

@@ -35,7 +35,8 @@ def overlays(dataset: Dataset, masked: MaskedFrame) -> tuple[Overlay, ...]:
 
     Those of old devices lie in unused bits of the samples. A plane that contradicts itself is left out.
     """
-    return tuple(one for group in _GROUPS if (one := _plane(dataset, group, masked)) is not None)
+    there = {tag.group for tag in dataset.keys()} & set(_GROUPS)  # noqa: SIM118
+    return tuple(one for group in sorted(there) if (one := _plane(dataset, group, masked)) is not None)
 
 
 def drawn(picture: NDArray[np.uint8], planes: tuple[Overlay, ...]) -> NDArray[np.uint8]:

@@ -20,7 +20,7 @@ from server.pixels.softcopy import COLOUR
 GREY, XA = "1.2.840.10008.5.1.4.1.1.11.1", "1.2.840.10008.5.1.4.1.1.11.5"
 _DRAWN = frozenset({GREY, COLOUR, XA})
 _SHUTTERS = frozenset({"RECTANGULAR", "CIRCULAR", "POLYGONAL"})
-_MOST = 10_000
+_MOST, _MOST_DRAWN = 10_000, 500
 
 Point = tuple[float, float]
 Units = Literal["PIXEL", "DISPLAY"]
@@ -110,6 +110,10 @@ def _presentation(state: Dataset, uid: str, number: int) -> Presentation:
         raise UnsupportedPixels("a presentation state turns by an odd angle")
     annotations = [one for one in items(state, "GraphicAnnotationSequence") if about(one, uid, number)]
     greys = {str(first(one, "GraphicLayer")): one for one in items(state, "GraphicLayerSequence")}
+    figures = [figure for one in annotations for figure in _figures(one, _layer_grey(one, greys))]
+    written = [words for one in annotations for words in _words(one, _layer_grey(one, greys))]
+    if len(figures) + len(written) > _MOST_DRAWN:
+        raise UnsupportedPixels("a presentation state draws more than anybody can look at")
     return Presentation(
         shutters=tuple(_shutters(state)),
         shutter_grey=_grey(state, "ShutterPresentationValue", 0),
@@ -117,8 +121,8 @@ def _presentation(state: Dataset, uid: str, number: int) -> Presentation:
         pixel_aspect=_aspect(area),
         turns=int(turned) // 90,
         mirrored=first(state, "ImageHorizontalFlip") == "Y",
-        figures=tuple(figure for one in annotations for figure in _figures(one, _layer_grey(one, greys))),
-        words=tuple(words for one in annotations for words in _words(one, _layer_grey(one, greys))),
+        figures=tuple(figures),
+        words=tuple(written),
     )
 
 
