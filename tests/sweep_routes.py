@@ -35,7 +35,7 @@ ELEMENTS = ("7FE00010", "00111002", "60003000", "50003000", "00420011", "0028200
 # What may be written into a picture or put beside it, and turned into other colours.
 DRAWN = (
     "annotation=patient,technique",
-    "annotation=patient,CANARY-KEYWORD",
+    "annotation=patient,weather",
     *(f"iccprofile={one}" for one in ("yes", "srgb", "adobergb", "rommrgb", "displayp3")),
 )
 FILTERS = (

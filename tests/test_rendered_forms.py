@@ -134,7 +134,8 @@ def test_annotations_say_what_the_level_tells(house: House) -> None:
     noted = shown(house.get(f"{at}?annotation=patient", "researcher", "image/png"))
     named = shown(house.get(f"{address(FILM)}?annotation=patient", "clinician", "image/png"))
     assert not np.array_equal(noted, plain)
-    assert not np.array_equal(noted[:60, :150], named[:60, :150])
+    # Inside both blocks of words nothing but words differs.
+    assert not np.array_equal(noted[:12, :40], named[:12, :40])
 
 
 def test_what_cannot_be_annotated_is_told(house: House) -> None:
