@@ -75,12 +75,21 @@ _FRAMES = (
     *(Offer(media_type=name, multipart=True, transfer_syntaxes=(syntax,)) for name, syntax in _CODED),
     _OCTETS[1],
 )
-_PICTURES = _plain("image/jpeg", "image/png", "image/gif")
-_PICTURES_IN_PARTS = tuple(Offer(media_type=one.media_type, multipart=True) for one in _PICTURES)
+_SMALL_PICTURES = _plain("image/jpeg", "image/png", "image/gif")
+_PICTURES = (*_SMALL_PICTURES, *_plain("image/jp2"))
+_TEXTS = _plain("text/html", "text/plain", "text/xml")
+
+
+def _in_parts(offers: tuple[Offer, ...]) -> tuple[Offer, ...]:
+    return tuple(Offer(media_type=one.media_type, multipart=True) for one in offers)
+
 
 _ACCEPT = Parameter(name="accept", says="a media type, before the Accept header", example="*/*")
 _CHARSET = Parameter(name="charset", says="only UTF-8 is sent", example="utf-8")
-_ICC = Parameter(name="iccprofile", says="no", example="no")
+_ICC = Parameter(name="iccprofile", says="no, yes, srgb, adobergb, rommrgb or displayp3; none in GIF", example="srgb")
+_ANNOTATION = Parameter(
+    name="annotation", says="patient,technique: as the level tells them", example="patient,technique"
+)
 _QUALITY = Parameter(name="quality", says="JPEG quality, 1 to 100", example="80")
 _VIEWPORT = Parameter(name="viewport", says="width,height[,x,y,w,h]; a negative w or h mirrors", example="8,8")
 _SMALL = Parameter(name="viewport", says="width,height", example="8,8")
@@ -89,7 +98,7 @@ _TAKEN = (
     *('multipart/related; type="application/dicom"', "application/dicom"),
     *('multipart/related; type="application/dicom+json"', 'multipart/related; type="application/dicom+xml"'),
 )
-_RENDER = (_ACCEPT, _CHARSET, _ICC, _QUALITY, _VIEWPORT, _WINDOW)
+_RENDER = (_ACCEPT, _CHARSET, _ANNOTATION, _ICC, _QUALITY, _VIEWPORT, _WINDOW)
 _THUMBNAIL = (_ACCEPT, _CHARSET, _ICC, _QUALITY, _SMALL)
 _SEARCH = (
     _ACCEPT,
@@ -120,6 +129,10 @@ _WADO = tuple(
         ("windowCenter", "together with windowWidth", "100"),
         ("windowWidth", "together with windowCenter", "50"),
         ("imageQuality", "JPEG quality, 1 to 100", "80"),
+        ("annotation", "patient,technique: as the level tells them", "patient,technique"),
+        ("iccprofile", "no, yes, srgb, adobergb, rommrgb or displayp3", "srgb"),
+        ("presentationSeriesUID", "together with presentationUID: a presentation state of the same study", ""),
+        ("presentationUID", "together with presentationSeriesUID", ""),
     )
 )
 
@@ -189,15 +202,16 @@ _DICOMWEB: tuple[Row, ...] = (
     *(
         _retrieve(f"Rendered {name}", f"{at}/rendered", Action.RETRIEVE_RENDERED, offers, _RENDER)
         for name, at in (*_LEVELS, ("Frames", _FRAME_LIST))
-        for offers in [_PICTURES + _PICTURES_IN_PARTS]
+        for texts in [() if at == _FRAME_LIST else _TEXTS + _in_parts(_TEXTS)]
+        for offers in [_PICTURES + _in_parts(_PICTURES) + texts]
     ),
     *(
-        _retrieve(f"{name} Thumbnail", f"{at}/thumbnail", Action.RETRIEVE_THUMBNAIL, _PICTURES, _THUMBNAIL)
+        _retrieve(f"{name} Thumbnail", f"{at}/thumbnail", Action.RETRIEVE_THUMBNAIL, _SMALL_PICTURES, _THUMBNAIL)
         for name, at in (*_LEVELS, ("Frames", _FRAME_LIST))
     ),
     Row(
         name="Retrieve by URI", service="WADO-URI", section="9.4", method="GET", template="/wado",
-        action=Action.RETRIEVE_INSTANCE, offers=_plain("image/jpeg", "image/png", "image/gif", "application/dicom"),
+        action=Action.RETRIEVE_INSTANCE, offers=(*_PICTURES, *_TEXTS, *_plain("application/dicom")),
         parameters=_WADO, statuses=_READ,
     ),
 )  # fmt: skip

@@ -23,6 +23,7 @@ LOSSLESS_SYNTAXES = (
     "1.2.840.10008.1.2.4.90",
     "1.2.840.10008.1.2.4.201",
 )
+_RENDERED = frozenset({"image/jpeg", "image/png", "image/gif", "text/html", "text/plain", "text/xml"})
 _QUALITY = re.compile(r"[01](\.[0-9]{0,9})?", re.ASCII)
 _CHARSETS = frozenset({"utf-8", "iso_ir 192"})
 
@@ -191,6 +192,6 @@ def _refuse_mixture(ranges: Sequence[MediaRange]) -> None:
     dicom = any((item.inner or item.media_type).startswith("application/dicom") for item in ranges)
     # A rendered media type has no transfer syntax; image/jpeg with one is a form of bulk data.
     pictures = {item.inner or item.media_type for item in ranges if not item.transfer_syntax}
-    rendered = bool(pictures & {"image/jpeg", "image/png", "image/gif"})
+    rendered = bool(pictures & _RENDERED)
     if dicom and rendered:
         raise BadRequest("DICOM and rendered media types cannot be asked for together")

@@ -1,55 +1,108 @@
-"""Retrieve rendered (PS3.18 sections 10.4.1.1.4 and .5): pictures of 8 bits a channel, from masked samples only."""
+"""Retrieve rendered (PS3.18 sections 10.4.1.1.4 and .5): pictures of 8 bits a channel, from masked samples only, and
+text objects as text, from masked attributes only."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import ceil, floor
 
 from server.admit import admit
-from server.develop import Original, masked_dataset, masked_frame, thumbnail_level, unseal
-from server.errors import NotAcceptable, UnsupportedPixels
-from server.model import Action, Ask, InstanceRecord, MaskingLevel, RenderParameters, Representation, Viewport
+from server.develop import Original, masked_dataset, masked_frame, thumbnail_level, unseal, unseal_each
+from server.errors import BadRequest, NotAcceptable, UnsupportedPixels
+from server.metadata.caption import KINDS, caption
+from server.metadata.masked import MaskedDataset
+from server.metadata.narrative import to_html, to_plain, to_xhtml
+from server.model import (
+    Action,
+    Ask,
+    InstanceRecord,
+    MaskingLevel,
+    ObjectKind,
+    RenderParameters,
+    Representation,
+    Viewport,
+)
 from server.multipart import Part
 from server.negotiate import Choice
-from server.pixels.display import display_attributes
-from server.pixels.encode import encode_gif, encode_jpeg, encode_png
+from server.pixels.captions import Captions
+from server.pixels.display import DisplayAttributes, display_attributes
+from server.pixels.encode import encode_gif, encode_jp2, encode_jpeg, encode_png
+from server.pixels.overlays import overlays
+from server.pixels.presentation import presentation
+from server.pixels.redact import MaskedFrame
 from server.pixels.render import MaskedPicture, render
+from server.pixels.softcopy import displayed
 from server.retrieve import check_numbers
 from server.services import Services
+from server.shots import TEXTS, Shot, kind, of_states, through_state
 from server.transaction import Transaction
+
+_WRITERS: Mapping[str, Callable[[MaskedDataset], bytes]] = {
+    "text/html": to_html,
+    "text/plain": to_plain,
+    "text/xml": to_xhtml,
+}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Wanted:
     """What a request for pictures asks: frames (None: the first, or all as an animation), how, JPEG quality 1-100.
 
-    `region` is a part of the frame as left, top, right and bottom in 0 to 1, seen through the parameters' viewport.
+    `region` is a part of the frame as left, top, right and bottom in 0 to 1, seen through the parameters' viewport;
+    `state` are series and SOP instance UID of a presentation state to see it through.
     """
 
     numbers: tuple[int, ...] | None
     parameters: RenderParameters
     quality: int
     region: tuple[float, float, float, float] | None = None
+    state: tuple[str, str] | None = None
 
 
-def rendered(services: Services, ask: Ask, choice: Choice, wanted: Wanted, **path: str) -> Representation:
-    """Pictures of the instances below the path, or of the given frames of one."""
+def rendered(
+    services: Services, ask: Ask, choice: Choice, wanted: Wanted, among: Callable[[bool], Choice], **path: str
+) -> Representation:
+    """Pictures of the instances below the path, or of the given frames of one; of text objects what they say.
+
+    A presentation state is the picture that it describes where nothing else under the path is one. `among` chooses
+    again where only the other sort is there: True among the media types of texts, False among those of pictures.
+    """
     transaction = Transaction.begin(services, ask, Action.RETRIEVE_RENDERED, choice, path)
-    return _answer(transaction, _with_pixels(transaction), transaction.view.level, wanted)
+    films = [one for one in transaction.instances if one.number_of_frames]
+    states = [one for one in transaction.instances if kind(one) is ObjectKind.PRESENTATION_STATE]
+    reports = [one for one in transaction.instances if kind(one) in TEXTS]
+    # Whatever is asked for is answered in that form where there is anything in that form.
+    if choice.media_type in _WRITERS and not reports and films:
+        transaction = replace(transaction, choice=among(False))  # noqa: FBT003
+    elif choice.media_type not in _WRITERS and not films and not states and reports:
+        transaction = replace(transaction, choice=among(True))  # noqa: FBT003
+    if transaction.choice.media_type in _WRITERS:
+        return _told(transaction, reports, wanted)
+    if wanted.state is not None:
+        transaction, shots = through_state(transaction, *wanted.state, wanted.numbers)
+    elif not films and states:
+        transaction, shots = of_states(transaction, states, wanted.numbers)
+    else:
+        shots = [Shot(record=one, numbers=wanted.numbers) for one in _with_pixels(transaction)]
+    if wanted.parameters.window is not None and any(shot.state is not None for shot in shots):
+        raise BadRequest("a presentation state has windows of its own")
+    return _answer(transaction, shots, transaction.view.level, wanted)
 
 
 def thumbnail(services: Services, ask: Ask, choice: Choice, wanted: Wanted, **path: str) -> Representation:
     """One small picture without any identifying text, whatever the role."""
     transaction = Transaction.begin(services, ask, Action.RETRIEVE_THUMBNAIL, choice, path)
-    first = _with_pixels(transaction)[:1]
-    one_frame = replace(wanted, numbers=(wanted.numbers or (1,))[:1])
-    return _answer(transaction, first, thumbnail_level(transaction.view.level), one_frame)
+    first = Shot(record=_with_pixels(transaction)[0], numbers=(wanted.numbers or (1,))[:1])
+    return _answer(transaction, [first], thumbnail_level(transaction.view.level), wanted)
 
 
-def is_one_picture(services: Services, ask: Ask, **path: str) -> bool:
-    """Whether what the path names is a picture of a single frame. Raises as `admit`."""
-    return [one.number_of_frames for one in admit(services, ask, Action.RETRIEVE_RENDERED, **path).instances] == [1]
+def form_of(services: Services, ask: Ask, **path: str) -> str:
+    """What a single object is by default: "picture" of a single frame, "text" or "object". Raises as `admit`."""
+    found = admit(services, ask, Action.RETRIEVE_RENDERED, **path).instances
+    if [one.number_of_frames for one in found] == [1]:
+        return "picture"
+    return "text" if all(kind(one) in TEXTS for one in found) else "object"
 
 
 def _with_pixels(transaction: Transaction) -> list[InstanceRecord]:
@@ -59,43 +112,91 @@ def _with_pixels(transaction: Transaction) -> list[InstanceRecord]:
     return chosen
 
 
-def _answer(
-    transaction: Transaction, chosen: Sequence[InstanceRecord], level: MaskingLevel, wanted: Wanted
-) -> Representation:
-    choice, extra = transaction.choice, repr(wanted)
-    if choice.multipart:
-        bodies = _bodies(transaction, chosen, level, wanted)
-        parts = (Part(media_type=choice.media_type, body=body) for body in bodies)
-        return transaction.answer_parts(parts, extra=extra)
-    if len(chosen) > 1 or (wanted.numbers is not None and len(wanted.numbers) > 1):
+def _told(transaction: Transaction, reports: Sequence[InstanceRecord], wanted: Wanted) -> Representation:
+    """Text objects as text, in parts or the only one alone."""
+    choice = transaction.choice
+    if not reports:
         raise NotAcceptable
-    return transaction.answer(lambda: next(_bodies(transaction, chosen, level, wanted)), extra=extra)
-
-
-def _bodies(
-    transaction: Transaction, chosen: Sequence[InstanceRecord], level: MaskingLevel, wanted: Wanted
-) -> Iterator[bytes]:
-    services, media_type = transaction.services, transaction.choice.media_type
-    animated = media_type == "image/gif" and wanted.numbers is None
-    for one in chosen:
-        original = unseal(services, one)
-        numbers: Sequence[int] = wanted.numbers or (1,)
-        if animated:
-            numbers = range(1, one.number_of_frames + 1)
-        check_numbers(original, numbers)
-        dataset = masked_dataset(original, transaction.view).dataset
-        pictures = (
-            render(
-                masked_frame(services, original, level, number),
-                _placed(wanted, original),
-                display_attributes(dataset, frame_number=number),
-            )
-            for number in numbers
+    media_type = f"{choice.media_type}; charset=utf-8"
+    write = _WRITERS[choice.media_type]
+    masked = (masked_dataset(one, transaction.view) for one in unseal_each(transaction.services, reports))
+    if choice.multipart:
+        return transaction.answer_parts(
+            (Part(media_type=media_type, body=write(one)) for one in masked), extra=repr(wanted)
         )
+    if len(reports) > 1:
+        raise NotAcceptable
+    return replace(transaction.answer(lambda: write(next(masked)), extra=repr(wanted)), media_type=media_type)
+
+
+def _answer(transaction: Transaction, shots: Sequence[Shot], level: MaskingLevel, wanted: Wanted) -> Representation:
+    choice = transaction.choice
+    extra = f"{wanted!r} {[(shot.numbers, shot.uid) for shot in shots]!r}"
+    if choice.multipart:
+        bodies = _bodies(transaction, shots, level, wanted)
+        parts = (Part(media_type=choice.media_type, body=body) for body in bodies)
+        return _warned(transaction.answer_parts(parts, extra=extra), wanted)
+    several = any(shot.numbers is not None and len(shot.numbers) > 1 for shot in shots)
+    if len(shots) > 1 or several:
+        raise NotAcceptable
+    return _warned(transaction.answer(lambda: next(_bodies(transaction, shots, level, wanted)), extra=extra), wanted)
+
+
+def _warned(answer: Representation, wanted: Wanted) -> Representation:
+    """The answer with a word about what was asked to be written into the picture and cannot be."""
+    unknown = [one for one in wanted.parameters.annotation if one not in KINDS]
+    if not unknown:
+        return answer
+    told = f'299 safelight "The following annotation values are not supported: {", ".join(unknown)}"'
+    before = answer.headers.get("Warning")
+    return replace(answer, headers={**answer.headers, "Warning": f"{before}, {told}" if before else told})
+
+
+def _bodies(transaction: Transaction, shots: Sequence[Shot], level: MaskingLevel, wanted: Wanted) -> Iterator[bytes]:
+    media_type = transaction.choice.media_type
+    for shot in shots:
+        original = unseal(transaction.services, shot.record)
+        animated = media_type == "image/gif" and shot.numbers is None
+        every = range(1, shot.record.number_of_frames + 1)
+        numbers: Sequence[int] = every if animated else (shot.numbers or (1,))
+        check_numbers(original, numbers)
+        pictures = _pictures(transaction, shot, original, level, wanted, numbers)
         if animated:
             yield encode_gif(list(pictures))
         else:
             yield from (_encoded(picture, media_type, wanted.quality) for picture in pictures)
+
+
+def _pictures(
+    transaction: Transaction,
+    shot: Shot,
+    original: Original,
+    level: MaskingLevel,
+    wanted: Wanted,
+    numbers: Sequence[int],
+) -> Iterator[MaskedPicture]:
+    attributes = masked_dataset(original, transaction.view)
+    dataset, parameters = attributes.dataset, _placed(wanted, original)
+    lines = {one: caption(attributes, one) for one in KINDS if one in wanted.parameters.annotation}
+    captions = Captions(left=lines.get("patient", ()), right=lines.get("technique", ()))
+    for number in numbers:
+        masked = masked_frame(transaction.services, original, level, number)
+        display = display_attributes(dataset, frame_number=number)
+        if shot.state is not None:
+            display = _under(display, shot, masked)
+            state = presentation(shot.state, shot.uid, number)
+            yield render(masked, parameters, display, state=state, captions=captions)
+            continue
+        # Graphics beside the samples are under no mask: they are drawn where no sample is masked either.
+        if not level.alters_samples:
+            display = replace(display, overlays=overlays(dataset, masked))
+        yield render(masked, parameters, display, captions=captions)
+
+
+def _under(display: DisplayAttributes, shot: Shot, masked: MaskedFrame) -> DisplayAttributes:
+    assert shot.state is not None
+    number, photometric = masked.frame_number, masked.photometric_interpretation
+    return displayed(display, shot.state, shot.uid, number, masked.description, photometric)
 
 
 def _placed(wanted: Wanted, original: Original) -> RenderParameters:
@@ -122,4 +223,6 @@ def _placed(wanted: Wanted, original: Original) -> RenderParameters:
 def _encoded(picture: MaskedPicture, media_type: str, quality: int) -> bytes:
     if media_type == "image/jpeg":
         return encode_jpeg(picture, quality)
+    if media_type == "image/jp2":
+        return encode_jp2(picture)
     return encode_png(picture) if media_type == "image/png" else encode_gif([picture])

@@ -53,6 +53,7 @@ IMPURE = {
 }
 ENCODERS = (
     "server.pixels.encode", "server.metadata.write", "server.metadata.json_model", "server.metadata.xml_model",
+    "server.metadata.narrative", "server.metadata.caption",
 )  # fmt: skip
 MAKERS = {
     "MaskedFrame": "server.pixels.redact",
@@ -68,6 +69,8 @@ RESERVED = {
     "server.metadata.encode": ("server.metadata",),
     "server.metadata.xml_model.from_json": ("server.metadata", "server.search", "server.outcomes"),
     "server.pixels.encode_more": ("server.pixels",),
+    "server.pixels.tagged": ("server.pixels",),
+    "server.pixels.drawing": ("server.pixels",),
     "server.metadata.masked.masked_dataset": ("server.metadata.deidentify",),
     "server.metadata.masked.with_pixel_form": ("server.develop",),
 }

@@ -152,7 +152,7 @@ def wrongly_let_in(house: House, roles: Iterable[str]) -> list[str]:
 
 
 SWITCHES = (
-    "level=original", "role=clinician", "anonymize=no", "unmask=true", "mask=0", "screened=true", "annotation=patient",
+    "level=original", "role=clinician", "anonymize=no", "unmask=true", "mask=0", "screened=true", "annotations=patient",
     "access_token=x", "Safelight-Role=clinician", "Safelight-Level=original", "debug=1", "raw=1", "quality=9&quality=9",
 )  # fmt: skip
 SPOKEN = (

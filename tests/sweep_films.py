@@ -123,6 +123,18 @@ def _second_patient() -> Iterator[Film]:
     report.ContentSequence = DicomSequence([item])
     yield _film("report", 2, report, part10_bytes(report))
 
+    state = _no_pixels(_everywhere(2, 5, GREY), uids.GrayscaleSoftcopyPresentationStateStorage, "PR")
+    image, series, text, graphic = Dataset(), Dataset(), Dataset(), Dataset()
+    image.ReferencedSOPClassUID, image.ReferencedSOPInstanceUID = ds.SOPClassUID, ds.SOPInstanceUID
+    series.SeriesInstanceUID, series.ReferencedImageSequence = ds.SeriesInstanceUID, DicomSequence([image])
+    text.UnformattedTextValue, text.BoundingBoxAnnotationUnits = "CANARY-STATE-TEXT", "PIXEL"
+    text.BoundingBoxTopLeftHandCorner, text.BoundingBoxBottomRightHandCorner = [2.0, 2.0], [90.0, 20.0]
+    graphic.GraphicLayer, graphic.TextObjectSequence = "CANARY-LAYER", DicomSequence([text])
+    state.ReferencedSeriesSequence, state.GraphicAnnotationSequence = DicomSequence([series]), DicomSequence([graphic])
+    state.ContentLabel, state.ContentDescription = "CANARY-LABEL", "CANARY-STATE-DESCRIPTION"
+    state.ContentCreatorName, state.PresentationLUTShape = "CANARY-STATE^CREATOR", "IDENTITY"
+    yield _film("state", 2, state, part10_bytes(state))
+
     document = _no_pixels(_everywhere(2, 4, GREY), uids.EncapsulatedPDFStorage, "DOC")
     packed = zlib.compress(b"CANARY-PACKED-IN-PDF")
     document.EncapsulatedDocument = (b"%PDF-1.4 CANARY-IN-PDF " + packed).ljust(2048, b" ")

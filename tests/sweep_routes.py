@@ -32,6 +32,12 @@ COOKIE = "safelight-demo"
 _BY_TOKEN = ("/dicomweb", "/wado", "/labels", "/audit", "/review", "/metrics")
 # What a bulk data path may name: the pixels, and everything binary that the films hide something in.
 ELEMENTS = ("7FE00010", "00111002", "60003000", "50003000", "00420011", "00282000", "FFFCFFFC", "00880200/0/7FE00010")
+# What may be written into a picture or put beside it, and turned into other colours.
+DRAWN = (
+    "annotation=patient,technique",
+    "annotation=patient,weather",
+    *(f"iccprofile={one}" for one in ("yes", "srgb", "adobergb", "rommrgb", "displayp3")),
+)
 FILTERS = (
     *("", "includefield=all", "includefield=00100010&includefield=PatientComments", "fuzzymatching=true"),
     *(
@@ -236,8 +242,10 @@ def _dicomweb(rule: Rule, wanted: Sequence[str], paths: Sequence[str], filters: 
         if path == paths[0]:
             yield Call(rule=rule, path=f"{path}?accept={quote(wanted[-1], safe='')}", accept="text/plain")
         if rule[1].endswith("<instance>/rendered"):
-            for query in ("viewport=32,32", "viewport=64,64,0,0,40,30", "window=100,50,sigmoid", "quality=30"):
+            for query in ("viewport=32,32", "viewport=64,64,0,0,40,30", "window=100,50,sigmoid", "quality=30", *DRAWN):
                 yield Call(rule=rule, path=f"{path}?{query}", accept="image/png")
+            for media_type in ("image/jpeg", "image/jp2"):
+                yield Call(rule=rule, path=f"{path}?iccprofile=yes&annotation=patient,technique", accept=media_type)
 
 
 def _in_other_forms(rule: Rule, path: str) -> Iterator[Call]:
@@ -282,8 +290,11 @@ def _paths(text: str, instances: Sequence[str], frames: Sequence[str]) -> list[s
 def _wado(rule: Rule, study: str, series: str, instance: str) -> Iterator[Call]:
     base = f"/wado?requestType=WADO&studyUID={study}&seriesUID={series}&objectUID={instance}"
     yield Call(rule=rule, path=base)
-    for picture in ("image/jpeg", "image/png", "image/gif"):
+    for picture in ("image/jpeg", "image/png", "image/gif", "image/jp2", "text/html", "text/plain", "text/xml"):
         yield Call(rule=rule, path=f"{base}&contentType={picture}")
+    for query in DRAWN:
+        yield Call(rule=rule, path=f"{base}&contentType=image/png&{query}")
+    yield Call(rule=rule, path=f"{base}&presentationSeriesUID={series}&presentationUID={instance}")
     for syntax in (*NATIVE_SYNTAXES, *LOSSLESS_SYNTAXES, "*"):
         yield Call(rule=rule, path=f"{base}&contentType=application/dicom&transferSyntax={syntax}")
     yield Call(rule=rule, path=f"{base}&frameNumber=2&rows=32&columns=32&windowCenter=100&windowWidth=50")

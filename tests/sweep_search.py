@@ -28,6 +28,8 @@ _PRINTABLE = re.compile(rb"[\x20-\x7e]{5,}")
 _WIDE = re.compile(rb"(?:\x00?[\x20-\x7e]\x00){4,}[\x20-\x7e]?")
 _PICTURES = {"image/jpeg", "image/png", "image/gif"}
 _CODECS = {
+    # A rendered JPEG 2000 picture is no codestream of a transfer syntax.
+    "": imagecodecs.jpeg2k_decode,
     "1.2.840.10008.1.2.4.70": imagecodecs.jpegsof3_decode,
     "1.2.840.10008.1.2.4.80": imagecodecs.jpegls_decode,
     "1.2.840.10008.1.2.4.90": imagecodecs.jpeg2k_decode,
@@ -220,8 +222,10 @@ def _picture_extras(body: bytes) -> bytes:
     picture = Image.open(io.BytesIO(body))
     extras = {name: value for name, value in picture.info.items() if isinstance(value, bytes | str)}
     allowed = {"version", "background", "transparency", "extension"}
-    assert not {"comment", "exif", "icc_profile", "dpi", "photoshop"} & set(extras), extras
+    assert not {"comment", "exif", "dpi", "photoshop"} & set(extras), extras
+    # A profile is looked through for what the level hides like all else; one goes along only where it was asked for.
     if picture.format == "PNG":
         names = re.findall(rb"(?:IHDR|IDAT|IEND|PLTE|tEXt|zTXt|iTXt|eXIf|tIME|pHYs|iCCP)", body)
-        assert set(names) <= {b"IHDR", b"IDAT", b"IEND", b"PLTE"}, names
+        profiled = {b"iCCP"} if "icc_profile" in extras else set()
+        assert set(names) <= {b"IHDR", b"IDAT", b"IEND", b"PLTE"} | profiled, names
     return repr({name: value for name, value in extras.items() if name not in allowed}).encode()

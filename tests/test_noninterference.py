@@ -160,6 +160,41 @@ def clinical(side: int) -> list[bytes]:
     return [part10_bytes(ds)]
 
 
+def told_in_words(side: int) -> list[bytes]:
+    """A film, a presentation state about it and a report: words differ, and samples under the mask."""
+    (one,) = glyphs(FRAME, uids.ExplicitVRLittleEndian)(side)
+    about = film(0, FRAME, 0, equal=True, hidden=False)
+    words = "CANARY-ONE" if side else "CANARY-OF-THE-OTHER-SIDE"
+    image, series, text, graphic = Dataset(), Dataset(), Dataset(), Dataset()
+    image.ReferencedSOPClassUID, image.ReferencedSOPInstanceUID = about.SOPClassUID, about.SOPInstanceUID
+    series.SeriesInstanceUID, series.ReferencedImageSequence = about.SeriesInstanceUID, DicomSequence([image])
+    text.UnformattedTextValue, text.BoundingBoxAnnotationUnits = words, "PIXEL"
+    text.BoundingBoxTopLeftHandCorner, text.BoundingBoxBottomRightHandCorner = [2.0, 2.0], [90.0, 20.0]
+    graphic.GraphicLayer, graphic.TextObjectSequence = "LAYER", DicomSequence([text])
+    found = [one]
+    for number, sop_class in enumerate((uids.GrayscaleSoftcopyPresentationStateStorage, uids.BasicTextSRStorage), 2):
+        ds = film(0, FRAME, number, equal=True, hidden=False, SOPInstanceUID=f"2.25.4400{number}")
+        ds.SeriesInstanceUID, ds.SOPClassUID = f"2.25.5500{number}", sop_class
+        ds.file_meta.MediaStorageSOPClassUID, ds.file_meta.MediaStorageSOPInstanceUID = sop_class, ds.SOPInstanceUID
+        for element in list(ds.group_dataset(0x0028)):
+            del ds[element.tag]
+        del ds.PixelData
+        ds.Modality, ds.InstanceNumber, ds.SeriesNumber = ("PR", "SR")[number - 2], number, number
+        if ds.Modality == "PR":
+            ds.ReferencedSeriesSequence, ds.GraphicAnnotationSequence = (
+                DicomSequence([series]),
+                DicomSequence([graphic]),
+            )
+            ds.ContentLabel, ds.ContentCreatorName, ds.PresentationLUTShape = "LABEL", f"{words}^NAME", "INVERSE"
+        else:
+            said = Dataset()
+            said.RelationshipType, said.ValueType, said.TextValue = "CONTAINS", "TEXT", words
+            ds.ValueType, ds.ContentSequence = "CONTAINER", DicomSequence([said])
+            ds.CompletionFlag, ds.VerificationFlag = "COMPLETE", "UNVERIFIED"
+        found.append(part10_bytes(ds))
+    return found
+
+
 FRAME = PixelFormat(rows=ROWS, columns=COLUMNS)
 SIGNED = PixelFormat(rows=ROWS, columns=COLUMNS, bits_allocated=16, bits_stored=12, signed=True)
 PALETTE = PixelFormat(rows=ROWS, columns=COLUMNS, bits_allocated=8, bits_stored=8, photometric="PALETTE COLOR")
@@ -202,6 +237,7 @@ PAIRS = (
     Pair(
         name="a-film-that-does-not-decode", films=broken, regions=None, callers=("researcher", "front-desk"), brief=True
     ),
+    Pair(name="words-beside-a-film", films=told_in_words, callers=("researcher",), brief=True),
     Pair(name="clinical-at-the-front-desk", films=clinical, callers=("front-desk",)),
 )
 

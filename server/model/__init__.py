@@ -20,7 +20,7 @@ from server.model.lists import (
     ReviewReason,
     ScreeningState,
 )
-from server.model.pictures import RenderParameters, Viewport, Window, WindowFunction
+from server.model.pictures import ColourSpace, RenderParameters, Viewport, Window, WindowFunction
 from server.model.profile import Profile, ProfileOption, SafePrivate
 from server.model.records import (
     Identifier,
@@ -41,6 +41,7 @@ __all__ = [
     "Ask",
     "AuditEvent",
     "Caller",
+    "ColourSpace",
     "Decision",
     "Deny",
     "ElementAction",

@@ -9,6 +9,7 @@ from typing import Literal
 from server.errors import BadRequest
 
 WindowFunction = Literal["LINEAR", "LINEAR_EXACT", "SIGMOID"]
+ColourSpace = Literal["no", "yes", "srgb", "adobergb", "rommrgb", "displayp3"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +53,13 @@ class Viewport:
 
 @dataclass(frozen=True, kw_only=True)
 class RenderParameters:
-    """What a request for a rendered picture may ask: None leaves it to the data set."""
+    """What a request for a rendered picture may ask: None leaves it to the data set.
+
+    `colours` is the iccprofile parameter (PS3.18 section 8.3.5.1.5), `annotation` what is written into the picture, of
+    "patient" and "technique".
+    """
 
     window: Window | None = None
     viewport: Viewport | None = None
+    colours: ColourSpace = "no"
+    annotation: tuple[str, ...] = ()

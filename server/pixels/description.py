@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, SupportsInt, cast
 
@@ -175,6 +176,11 @@ def _padding(dataset: Dataset, allocated: int, *, signed: bool) -> tuple[int, in
     raw = [bytes(one.value) if one is not None and isinstance(one.value, bytes) else b"" for one in found]
     said = [one.value for one in found if one is not None and isinstance(one.value, int)]
     said += [int.from_bytes(one, "little") for one in raw if len(one) == 2]
+    return padding_range(said, allocated, signed=signed)
+
+
+def padding_range(said: Sequence[int], allocated: int, *, signed: bool) -> tuple[int, int] | None:
+    """Least and largest padding value of samples in cells of so many bits; None if nothing is said."""
     # Writers take US for SS and the other way round; the two bytes are the same.
     cells = [one % (1 << max(allocated, 16)) for one in said]
     half = 1 << (max(allocated, 16) - 1)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, get_args
 
 import numpy as np
+from numpy.typing import NDArray
 from pydicom import Dataset
 from pydicom.errors import BytesLengthException
 from pydicom.pixels.processing import apply_color_lut, apply_modality_lut, apply_voi
@@ -16,7 +17,9 @@ from pydicom.pixels.processing import apply_color_lut, apply_modality_lut, apply
 from server.errors import BadRequest, UnsupportedPixels
 from server.model import Window, WindowFunction
 from server.pixels.frame import Samples
+from server.pixels.overlays import Overlay
 
+_PADDING = ("PixelPaddingValue", "PixelPaddingRangeLimit")
 _UNUSABLE = (
     AttributeError,
     BytesLengthException,
@@ -49,7 +52,10 @@ class DisplayAttributes:
     """Everything that rendering takes from the masked data set.
 
     `palette` has entries (n, 3) of 8 or 16 bits; `voi_output` is the largest entry of `voi_lut`;
-    `pixel_aspect` is the height of a pixel over its width.
+    `pixel_aspect` is the height of a pixel over its width; `inverse` says whether large values are dark, None leaves it
+    to the photometric interpretation; `padding` are the values that stand for no sample, as they are told;
+    `presentation_lut` are grey levels from 0 to 1 for inputs from 0 to 1, evenly spaced; `overlays` are drawn in white;
+    `profile` is the ICC profile of the colours, empty where there is none.
     """
 
     slope: float = 1.0
@@ -60,6 +66,11 @@ class DisplayAttributes:
     voi_output: int = 255
     palette: Table | None = None
     pixel_aspect: float = 1.0
+    inverse: bool | None = None
+    padding: tuple[int, ...] = ()
+    presentation_lut: NDArray[np.float64] | None = None
+    overlays: tuple[Overlay, ...] = ()
+    profile: bytes = b""
 
 
 def display_attributes(dataset: Dataset, *, frame_number: int = 1) -> DisplayAttributes:
@@ -69,19 +80,41 @@ def display_attributes(dataset: Dataset, *, frame_number: int = 1) -> DisplayAtt
     table that makes none raises `UnsupportedPixels`.
     """
     transform = _group(dataset, frame_number, "PixelValueTransformationSequence")
-    voi = _group(dataset, frame_number, "FrameVOILUTSequence")
-    slope, intercept = _number(transform, "RescaleSlope", 1.0), _number(transform, "RescaleIntercept", 0.0)
-    voi_lut = _table(dataset, "VOILUTSequence", lambda ramp: apply_voi(ramp, dataset))
+    slope, intercept, modality_lut = modality(transform, dataset)
+    windows, voi_lut, voi_output = voi(_group(dataset, frame_number, "FrameVOILUTSequence"))
+    padding = [one for name in _PADDING for one in _values(dataset, name)[:1] if isinstance(one, int)]
     return DisplayAttributes(
-        slope=slope if slope != 0 else 1.0,
+        slope=slope,
         intercept=intercept,
-        windows=_windows(voi),
-        modality_lut=_table(dataset, "ModalityLUTSequence", lambda ramp: apply_modality_lut(ramp, dataset)),
+        windows=windows,
+        modality_lut=modality_lut,
         voi_lut=voi_lut,
-        voi_output=_lut_output(dataset) if voi_lut else 255,
+        voi_output=voi_output,
         palette=_palette(dataset),
-        pixel_aspect=_aspect(dataset),
+        pixel_aspect=_aspect(_group(dataset, frame_number, "PixelMeasuresSequence"), dataset),
+        inverse=inverse(dataset),
+        padding=tuple(padding),
+        profile=next((one for one in _values(dataset, "ICCProfile") if isinstance(one, bytes)), b""),
     )
+
+
+def modality(transform: Dataset, dataset: Dataset) -> tuple[float, float, Table | None]:
+    """Slope and intercept as `transform` says, and the modality lookup table of `dataset` (PS3.3 C.11.1)."""
+    slope, intercept = _number(transform, "RescaleSlope", 1.0), _number(transform, "RescaleIntercept", 0.0)
+    table = _table(dataset, "ModalityLUTSequence", lambda ramp: apply_modality_lut(ramp, dataset))
+    return slope if slope != 0 else 1.0, intercept, table
+
+
+def voi(dataset: Dataset) -> tuple[tuple[Window, ...], Table | None, int]:
+    """The windows of an item, its first lookup table, and the largest output of that (PS3.3 C.11.2)."""
+    table = _table(dataset, "VOILUTSequence", lambda ramp: apply_voi(ramp, dataset))
+    return _windows(dataset), table, _lut_output(dataset) if table else 255
+
+
+def inverse(dataset: Dataset) -> bool | None:
+    """Whether the presentation LUT shape makes large values dark; None where there is no shape (PS3.3 C.11.6)."""
+    shape = next(iter(_values(dataset, "PresentationLUTShape")), "")
+    return {"INVERSE": True, "IDENTITY": False}.get(str(shape))
 
 
 def _group(dataset: Dataset, frame_number: int, keyword: str) -> Dataset:
@@ -101,7 +134,7 @@ def _items(dataset: Dataset, keyword: str) -> list[Dataset]:
 def _several(value: object) -> list[Any]:
     if value is None or value == "":
         return []
-    return list(value) if hasattr(value, "__iter__") and not isinstance(value, str) else [value]
+    return list(value) if hasattr(value, "__iter__") and not isinstance(value, str | bytes) else [value]
 
 
 def _values(dataset: Dataset, keyword: str) -> list[Any]:
@@ -176,10 +209,11 @@ def _palette(dataset: Dataset) -> Table | None:
         raise UnsupportedPixels("the palette cannot be read") from None
 
 
-def _aspect(dataset: Dataset) -> float:
+def _aspect(measures: Dataset, dataset: Dataset) -> float:
     """Height over width of a pixel, within 1/16 to 16 (PS3.3 C.7.6.3.1.7); 1 where it is not told."""
-    for keyword in ("PixelAspectRatio", "PixelSpacing", "ImagerPixelSpacing"):
-        found = _values(dataset, keyword)
+    places = (dataset, "PixelAspectRatio"), (measures, "PixelSpacing"), (dataset, "ImagerPixelSpacing")
+    for place, keyword in (*places, (dataset, "NominalScannedPixelSpacing")):
+        found = _values(place, keyword)
         try:
             aspect = float(found[0]) / float(found[1])
         except (ArithmeticError, IndexError, TypeError, ValueError):

@@ -26,6 +26,7 @@ from server.pixels.encode_more import encode_jpeg_lossless
 from server.pixels.frame import Samples, value_bounds
 from server.pixels.redact import MaskedFrame
 from server.pixels.render import MaskedPicture
+from server.pixels.tagged import jp2_with, jpeg_with
 
 # Cells of up to this many bits, by transfer syntax; one-bit and floating point frames are native only.
 _WIDEST = {RLE: 32, JPEG_LOSSLESS_SV1: 16, JPEG_LS_LOSSLESS: 16, JPEG_2000_LOSSLESS: 16, HTJ2K_LOSSLESS: 16}
@@ -37,26 +38,36 @@ def encode_jpeg(picture: MaskedPicture, quality: int) -> bytes:
     grey = pixels.shape[2] == 1
     sampling = "Gray" if grey else ("444" if quality >= 90 else "420")
     encoded: bytes = simplejpeg.encode_jpeg(pixels, quality, "GRAY" if grey else "RGB", sampling, False)  # noqa: FBT003
-    return encoded
+    return jpeg_with(encoded, picture.profile)
 
 
 def encode_png(picture: MaskedPicture) -> bytes:
-    """PNG with its critical chunks alone."""
+    """PNG with its critical chunks and, where it has one, its colour profile alone."""
     sink = io.BytesIO()
-    _image(picture).save(sink, "PNG", compress_level=1)
+    _image(picture).save(sink, "PNG", compress_level=1, icc_profile=picture.profile or None)
     return sink.getvalue()
+
+
+def encode_jp2(picture: MaskedPicture) -> bytes:
+    """JPEG 2000 in its own file format (ISO/IEC 15444-1 annex I), without loss."""
+    pixels = _pixels(picture)
+    plain = pixels.squeeze(axis=2) if pixels.shape[2] == 1 else pixels
+    file = bytes(imagecodecs.jpeg2k_encode(plain, level=0, codecformat="JP2", reversible=True, mct=False))
+    return jp2_with(file, picture.profile)
 
 
 def encode_gif(pictures: Sequence[MaskedPicture], *, frame_milliseconds: int = 100) -> bytes:
     """GIF, animated without end if there is more than one picture; all of one size. Equal neighbours become one frame
     that stays as long as they would have.
 
-    Raises `NotAcceptable` for a side above 65535 or differing sizes, ValueError for no picture.
+    Raises `NotAcceptable` for a side above 65535, differing sizes or a colour profile, ValueError for no picture.
     """
     if not pictures:
         raise ValueError("no picture")
     if len({_pixels(picture).shape[:2] for picture in pictures}) != 1 or max(pictures[0].pixels.shape[:2]) > 65_535:
         raise NotAcceptable("pictures do not fit into a GIF")
+    if any(picture.profile for picture in pictures):
+        raise NotAcceptable("a GIF has no colour profile")
     first, *others = [_image(picture) for picture in pictures]
     sink = io.BytesIO()
     if others:

@@ -10,13 +10,18 @@ from numpy.typing import NDArray
 
 from server.errors import UnsupportedPixels
 from server.model import RenderParameters, Window
-from server.pixels.description import MONOCHROME, PixelDescription
+from server.pixels.captions import NO_CAPTIONS, Captions, captioned
+from server.pixels.description import MONOCHROME, PixelDescription, padding_range
 from server.pixels.display import DisplayAttributes
+from server.pixels.drawing import presented
 from server.pixels.frame import Samples, value_bounds, values
 from server.pixels.geometry import bounded, shown_through, squared
 from server.pixels.notice import with_notice
 from server.pixels.outline import outlined
+from server.pixels.overlays import drawn
 from server.pixels.palette import looked_up
+from server.pixels.presentation import Presentation
+from server.pixels.profiles import in_space
 from server.pixels.redact import MaskedFrame
 
 _MAKER = object()
@@ -25,9 +30,13 @@ Picture = NDArray[np.uint8]
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class MaskedPicture:
-    """A rendered picture, (rows, columns, 1 grey or 3 RGB) of 8 bits, read-only; made by `render` alone."""
+    """A rendered picture, (rows, columns, 1 grey or 3 RGB) of 8 bits, read-only; made by `render` alone.
+
+    `profile` is the ICC profile of its colours, empty where none is to be sent.
+    """
 
     pixels: Picture
+    profile: bytes
     maker: InitVar[object]
 
     def __post_init__(self, maker: object) -> None:
@@ -36,8 +45,15 @@ class MaskedPicture:
         self.pixels.setflags(write=False)
 
 
-def render(masked: MaskedFrame, parameters: RenderParameters, display: DisplayAttributes) -> MaskedPicture:
-    """Render a masked frame; `display` has been read from the masked data set of the same level.
+def render(
+    masked: MaskedFrame,
+    parameters: RenderParameters,
+    display: DisplayAttributes,
+    *,
+    state: Presentation | None = None,
+    captions: Captions = NO_CAPTIONS,
+) -> MaskedPicture:
+    """Render a masked frame; `display`, `state` and `captions` have been read from masked data sets of the same level.
 
     The window is the request's, else the data set's first, else its lookup table, else the range of the samples that
     are shown. The level's longest side bounds the whole picture before a viewport looks at any part of it. Where the
@@ -52,25 +68,46 @@ def render(masked: MaskedFrame, parameters: RenderParameters, display: DisplayAt
         picture = _palette(masked, display)
     else:
         picture = _color(masked)
-    picture = squared(outlined(picture, masked.outlines), display.pixel_aspect)
-    if masked.longest_side is not None:
-        picture = bounded(picture, masked.longest_side)
+    picture = drawn(outlined(picture, masked.outlines), display.overlays)
+    aspect, longest_side = display.pixel_aspect, masked.longest_side
+    if state is not None:
+        whole = max(picture.shape[:2])
+        picture = presented(picture, state)
+        aspect = state.pixel_aspect or aspect
+        aspect = 1 / aspect if state.turns % 2 else aspect
+        if longest_side is not None:
+            # A part of the picture is not shown larger than it is within the whole.
+            longest_side = max(longest_side * max(picture.shape[:2]) // whole, 1)
+    extent = (picture.shape[0], picture.shape[1])
+    picture = squared(picture, aspect)
+    if longest_side is not None:
+        picture = bounded(picture, longest_side)
     if parameters.viewport is not None:
-        picture = shown_through(picture, parameters.viewport, masked.samples.shape[:2])
+        picture = shown_through(picture, parameters.viewport, extent)
+    picture = captioned(picture, captions)
     if masked.notice:
         picture = with_notice(picture)
-    return MaskedPicture(pixels=np.ascontiguousarray(picture), maker=_MAKER)
+    picture, profile = in_space(picture, parameters.colours, display.profile)
+    return MaskedPicture(pixels=np.ascontiguousarray(picture), profile=profile, maker=_MAKER)
 
 
 def _grey(masked: MaskedFrame, window: Window | None, display: DisplayAttributes) -> Picture:
     described, samples = masked.description, masked.samples
+    inverse = masked.photometric_interpretation == "MONOCHROME1" if display.inverse is None else display.inverse
     window = window or next(iter(display.windows), None)
     if window is None and display.voi_lut is None:
         window = _automatic(masked, display)
     if described.data_kind != "integer" or described.bits_allocated > 16:
-        return _levels(values(samples, described), window, display, masked.photometric_interpretation)
-    table = _levels(_every_value(described), window, display, masked.photometric_interpretation)
-    return _looked_up(samples, table)
+        return _levels(values(samples, described), window, display, padding=_padding(masked, display), inverse=inverse)
+    every = _every_value(described)
+    return _looked_up(samples, _levels(every, window, display, padding=_padding(masked, display), inverse=inverse))
+
+
+def _padding(masked: MaskedFrame, display: DisplayAttributes) -> tuple[int, int] | None:
+    described = masked.description
+    if described.data_kind != "integer":
+        return None
+    return padding_range(display.padding, described.bits_allocated, signed=described.signed)
 
 
 def _every_value(described: PixelDescription) -> Samples:
@@ -92,8 +129,18 @@ def _modality(stored: Samples, display: DisplayAttributes) -> NDArray[np.float64
     return stored.astype(np.float64) * display.slope + display.intercept
 
 
-def _levels(stored: Samples, window: Window | None, display: DisplayAttributes, photometric: str) -> Picture:
-    """Return grey levels 0 to 255 of stored values; without a window the VOI lookup table decides."""
+def _levels(
+    stored: Samples,
+    window: Window | None,
+    display: DisplayAttributes,
+    *,
+    padding: tuple[int, int] | None,
+    inverse: bool,
+) -> Picture:
+    """Return grey levels 0 to 255 of stored values; without a window the VOI lookup table decides.
+
+    Padding is taken out before the modality transform (PS3.3 C.7.5.1.1.2) and shown as black.
+    """
     with np.errstate(all="ignore"):
         grey = _modality(stored, display)
         if window is not None:
@@ -102,8 +149,13 @@ def _levels(stored: Samples, window: Window | None, display: DisplayAttributes, 
             assert display.voi_lut is not None
             grey = display.voi_lut.at(grey).astype(np.float64) / display.voi_output
         grey = np.nan_to_num(np.clip(grey, 0.0, 1.0))
-    if photometric == "MONOCHROME1":
+    if display.presentation_lut is not None:
+        entries = display.presentation_lut
+        grey = entries[np.rint(grey * (len(entries) - 1)).astype(np.intp)]
+    if inverse:
         grey = 1.0 - grey
+    if padding is not None:
+        grey = np.where((stored >= padding[0]) & (stored <= padding[1]), 0.0, grey)
     return np.rint(grey * 255.0).astype(np.uint8)
 
 
@@ -123,6 +175,8 @@ def _automatic(masked: MaskedFrame, display: DisplayAttributes) -> Window:
     """The range of what is shown; of all possible values where nothing is."""
     described = masked.description
     known = _known(masked)
+    if (padding := _padding(masked, display)) is not None:
+        known = known[(known < padding[0]) | (known > padding[1])]
     if not known.size:
         known = np.array(value_bounds(described) if described.data_kind == "integer" else (-1.0, 1.0))
     if display.modality_lut is None:
@@ -163,18 +217,21 @@ def _palette(masked: MaskedFrame, display: DisplayAttributes) -> Picture:
 
 
 def _color(masked: MaskedFrame) -> Picture:
-    described = masked.description
+    described, rgb = masked.description, masked.photometric_interpretation == "RGB"
+    most = float(value_bounds(described)[1])
     if described.bits_allocated == 8 and described.bits_stored == 8:
         picture: Picture = masked.samples
-    elif described.bits_allocated <= 16:
-        most = float(value_bounds(described)[1])
+    elif described.bits_allocated <= 16 and rgb:
         picture = _looked_up(masked.samples, np.rint(_every_value(described) / most * 255.0).astype(np.uint8))
-    else:
-        most = float(value_bounds(described)[1])
+    elif rgb:
         picture = np.rint(values(masked.samples, described) / most * 255.0).astype(np.uint8)
-    if masked.photometric_interpretation == "RGB":
-        return picture
+    else:
+        # Rounded to 8 bits before, the chroma would be off by more than a grey level.
+        parts = (values(masked.samples, described) / most).astype(np.float32)
+        return np.rint(np.clip(_from_luma(parts), 0.0, 1.0) * 255.0).astype(np.uint8)
+    return picture if rgb else _from_luma(picture).astype(np.uint8, copy=False)
+
+
+def _from_luma(picture: Samples) -> Samples:
     # OpenCV orders luma, red difference, blue difference; DICOM has blue before red.
-    return cv2.cvtColor(np.ascontiguousarray(picture[:, :, [0, 2, 1]]), cv2.COLOR_YCrCb2RGB).astype(
-        np.uint8, copy=False
-    )
+    return cv2.cvtColor(np.ascontiguousarray(picture[:, :, [0, 2, 1]]), cv2.COLOR_YCrCb2RGB)

@@ -50,10 +50,16 @@ _FRAMES = (
     Offer(media_type="image/jphc", multipart=True, transfer_syntaxes=("1.2.840.10008.1.2.4.201",)),
     _OCTETS[1],
 )
+_SMALL = tuple(Offer(media_type=one) for one in ("image/jpeg", "image/png", "image/gif"))
 _PICTURES = tuple(
     Offer(media_type=media_type, multipart=multipart)
     for multipart in (False, True)
-    for media_type in ("image/jpeg", "image/png", "image/gif")
+    for media_type in ("image/jpeg", "image/png", "image/gif", "image/jp2")
+)
+_TEXTS = tuple(
+    Offer(media_type=media_type, multipart=multipart)
+    for multipart in (False, True)
+    for media_type in ("text/html", "text/plain", "text/xml")
 )
 
 
@@ -133,12 +139,19 @@ def _frames(services: Services, ask: Ask, frames: str, **path: str) -> Represent
 
 
 def _rendered(services: Services, ask: Ask, frames: str | None = None, **path: str) -> Representation:
-    return rendered.rendered(services, ask, _choose(*_PICTURES), _wanted(frames), **path)
+    if frames is not None:
+        return rendered.rendered(services, ask, _choose(*_PICTURES), _wanted(frames), _among, **path)
+    return rendered.rendered(services, ask, _choose(*_PICTURES, *_TEXTS), _wanted(frames), _among, **path)
+
+
+def _among(texts: bool) -> Choice:
+    """The choice among the media types of texts, or among those of pictures."""
+    return _choose(*(_TEXTS if texts else _PICTURES))
 
 
 def _thumbnail(services: Services, ask: Ask, frames: str | None = None, **path: str) -> Representation:
     wanted = _wanted(frames, thumbnail=True)
-    return rendered.thumbnail(services, ask, _choose(*_PICTURES[:3]), wanted, **path)
+    return rendered.thumbnail(services, ask, _choose(*_SMALL), wanted, **path)
 
 
 def _masked_regions(services: Services, ask: Ask, **path: str) -> Representation:

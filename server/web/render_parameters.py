@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import math
+import re
+from typing import get_args
 
 from werkzeug.datastructures import MultiDict
 
 from server.errors import BadRequest
-from server.model import RenderParameters, Viewport, Window, WindowFunction
+from server.model import ColourSpace, RenderParameters, Viewport, Window, WindowFunction
 
 _KNOWN = {"accept", "window", "viewport", "quality", "annotation", "iccprofile", "charset"}
 _FUNCTIONS: dict[str, WindowFunction] = {"linear": "LINEAR", "linear-exact": "LINEAR_EXACT", "sigmoid": "SIGMOID"}
+_SPACES: dict[str, ColourSpace] = {name: name for name in get_args(ColourSpace)}
+_KEYWORD = re.compile(r"[A-Za-z][A-Za-z-]{0,31}", re.ASCII)
 _MAX_SIDE = 16384
 DEFAULT_QUALITY = 90
 THUMBNAIL_SIDE = 256
@@ -27,16 +31,20 @@ def render_parameters(arguments: MultiDict[str, str], *, thumbnail: bool = False
             raise BadRequest("an unknown query parameter")
         if name != "accept" and len(arguments.getlist(name)) > 1:
             raise BadRequest("a query parameter is given twice")
-    if "annotation" in arguments or arguments.get("iccprofile", "no") != "no":
-        raise BadRequest("annotations and colour profiles are not rendered")
-    if thumbnail and "window" in arguments:
-        raise BadRequest("a thumbnail has no window")
+    if thumbnail and ("window" in arguments or "annotation" in arguments):
+        raise BadRequest("a thumbnail has no window and no annotation")
+    colours = _SPACES.get(arguments.get("iccprofile", "no"))
+    if colours is None:
+        raise BadRequest("iccprofile is no, yes, srgb, adobergb, rommrgb or displayp3")
     viewport = Viewport(width=THUMBNAIL_SIDE, height=THUMBNAIL_SIDE) if thumbnail else None
     if "viewport" in arguments:
         viewport = _viewport(arguments["viewport"], thumbnail=thumbnail)
     window = _window(arguments["window"]) if "window" in arguments else None
     quality = _whole(arguments.get("quality", str(DEFAULT_QUALITY)), 1, 100)
-    return RenderParameters(window=window, viewport=viewport), quality
+    annotation = tuple(dict.fromkeys(arguments["annotation"].split(","))) if "annotation" in arguments else ()
+    if not all(map(_KEYWORD.fullmatch, annotation)):
+        raise BadRequest("annotation is a list of keywords")
+    return RenderParameters(window=window, viewport=viewport, colours=colours, annotation=annotation), quality
 
 
 def _window(text: str) -> Window:

@@ -18,10 +18,13 @@ from server.web.render_parameters import render_parameters
 
 _DICOM = "application/dicom"
 _SYNTAXES = (*NATIVE_SYNTAXES, *LOSSLESS_SYNTAXES)
-_PICTURES = tuple(Offer(media_type=media_type) for media_type in ("image/jpeg", "image/png", "image/gif"))
+_PICTURES = tuple(Offer(media_type=one) for one in ("image/jpeg", "image/png", "image/gif", "image/jp2"))
+_TEXTS = tuple(Offer(media_type=one) for one in ("text/html", "text/plain", "text/xml"))
+_STATE = ("presentationSeriesUID", "presentationUID")
 _IDENTIFYING = ("studyUID", "seriesUID", "objectUID")
 _OF_OBJECTS = {"transferSyntax", "anonymize"}
 _OF_PICTURES = {"frameNumber", "rows", "columns", "region", "windowCenter", "windowWidth", "imageQuality"}
+_OF_PICTURES |= {"annotation", "iccprofile", *_STATE}
 _KNOWN = {"requestType", *_IDENTIFYING, "contentType", "charset", *_OF_OBJECTS, *_OF_PICTURES}
 _FRACTION = re.compile(r"(0(\.[0-9]{1,12})?|\.[0-9]{1,12}|1(\.0{1,12})?)", re.ASCII)
 
@@ -32,19 +35,37 @@ def _retrieve(services: Services, ask: Ask) -> Representation:
     path = dict(zip(("study", "series", "instance"), (arguments[name] for name in _IDENTIFYING), strict=True))
     asked = set(arguments)
     if "contentType" in asked:
-        choice = preferred(arguments["contentType"], (_dicom(arguments), *_PICTURES))
-    elif asked & (_OF_PICTURES | _OF_OBJECTS) or rendered.is_one_picture(services, ask, **path):
+        choice = preferred(arguments["contentType"], (_dicom(arguments), *_PICTURES, *_TEXTS))
+    elif asked & (_OF_PICTURES | _OF_OBJECTS):
         choice = Choice(media_type="image/jpeg", multipart=False)
     else:
-        choice = preferred(_DICOM, (_dicom(arguments),))
+        choice = _by_default(rendered.form_of(services, ask, **path), arguments)
     if choice is None:
         raise NotAcceptable
-    if asked & (_OF_PICTURES if choice.media_type == _DICOM else _OF_OBJECTS):
+    foreign = _OF_PICTURES if choice.media_type == _DICOM else _OF_OBJECTS
+    if choice in map(_alone, _TEXTS):
+        foreign = _OF_PICTURES | _OF_OBJECTS
+    if asked & foreign:
         raise BadRequest("a query parameter does not go with the content type")
     if choice.media_type == _DICOM:
         use_case = retrieve.anonymised_instances if "anonymize" in asked else retrieve.instances
         return use_case(services, ask, choice, **path)
-    return rendered.rendered(services, ask, choice, _wanted(arguments), **path)
+    return rendered.rendered(services, ask, choice, _wanted(arguments), _no_other, **path)
+
+
+def _by_default(form: str, arguments: MultiDict[str, str]) -> Choice | None:
+    if form == "object":
+        return preferred(_DICOM, (_dicom(arguments),))
+    return _alone(_TEXTS[0] if form == "text" else _PICTURES[0])
+
+
+def _alone(offer: Offer) -> Choice:
+    return Choice(media_type=offer.media_type, multipart=False)
+
+
+def _no_other(texts: bool) -> Choice:  # noqa: ARG001
+    """A content type is what was asked for, and nothing takes its place."""
+    raise NotAcceptable
 
 
 def _check(arguments: MultiDict[str, str]) -> None:
@@ -75,11 +96,25 @@ def _dicom(arguments: MultiDict[str, str]) -> Offer:
 
 def _wanted(arguments: MultiDict[str, str]) -> rendered.Wanted:
     parameters, quality = render_parameters(_as_rendered(arguments))
-    numbers = frame_list(arguments.get("frameNumber", "1"))
-    if len(numbers) > 1:
+    # A GIF of the first frame, unless somebody asks for the animation at the DICOMweb resource.
+    said = arguments.get("frameNumber", "1" if "gif" in arguments.get("contentType", "") else None)
+    numbers = None if said is None else frame_list(said)
+    if numbers is not None and len(numbers) > 1:
         raise BadRequest("frameNumber is one number")
     region = _region(arguments["region"]) if "region" in arguments else None
-    return rendered.Wanted(numbers=numbers, parameters=parameters, quality=quality, region=region)
+    return rendered.Wanted(
+        numbers=numbers, parameters=parameters, quality=quality, region=region, state=_state(arguments)
+    )
+
+
+def _state(arguments: MultiDict[str, str]) -> tuple[str, str] | None:
+    """PS3.18 section 9.5: both UIDs of a presentation state, and nothing that it says itself."""
+    named = [name for name in _STATE if name in arguments]
+    if not named:
+        return None
+    if len(named) < len(_STATE) or {"windowCenter", "region"} & set(arguments):
+        raise BadRequest("a presentation state is named by two UIDs, and has region and window of its own")
+    return arguments[_STATE[0]], arguments[_STATE[1]]
 
 
 def _region(text: str) -> tuple[float, float, float, float]:
@@ -103,8 +138,9 @@ def _as_rendered(arguments: MultiDict[str, str]) -> MultiDict[str, str]:
     if "rows" in arguments or "columns" in arguments:
         rows, columns = (arguments.get(name, "16384") for name in ("rows", "columns"))
         spelled["viewport"] = f"{columns},{rows}"
-    if "imageQuality" in arguments:
-        spelled["quality"] = arguments["imageQuality"]
+    for name, spelling in (("imageQuality", "quality"), ("annotation", "annotation"), ("iccprofile", "iccprofile")):
+        if name in arguments:
+            spelled[spelling] = arguments[name]
     return spelled
 
 
