@@ -36,9 +36,9 @@ _SHA512 = "WZdxmpmG7rqFgW9ZJLcbgr3XCtLi1KDNPoMaeY5PPe6j4G4fjEjjkycZM6C6Zk2F87BKx
 _KEPT = Path(__file__).resolve().parents[1] / ".viewer"
 # Its codecs for JPEG 2000 and JPEG-LS are compiled at run time, hence 'unsafe-eval': uncompressed frames do without.
 _POLICY = (
-    "default-src 'none'; script-src 'self' 'unsafe-inline' 'wasm-unsafe-eval' {eval}; "
-    "style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; worker-src 'self' blob:; font-src 'self' data:; connect-src 'self' blob: data:; "
-    "manifest-src 'self'; base-uri 'none'; frame-ancestors 'none'"
+    "default-src 'none'; script-src 'self' 'unsafe-inline' 'wasm-unsafe-eval' {eval}; img-src 'self' data: blob:; "
+    "style-src 'self' 'unsafe-inline'; worker-src 'self' blob:; font-src 'self' data:; manifest-src 'self'; "
+    "connect-src 'self' blob: data:; base-uri 'none'; frame-ancestors 'none'"
 )
 _FLAGS = [
     "--no-sandbox",
