@@ -12,6 +12,7 @@ import tempfile
 import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
+from itertools import chain
 from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
@@ -25,6 +26,8 @@ IN_MEMORY = 32 * 1024 * 1024
 """Bodies up to so many bytes stay in memory."""
 PIECE = 1024 * 1024
 _TAG = 16
+# What is asked for is set aside at once, however little comes.
+_AT_ONCE = 64 * 1024
 _KEPT = 4
 
 
@@ -106,24 +109,39 @@ def received(read: Callable[[int], bytes], limit: int, directory: Path, randomne
 
     Raises `TooLarge` for more than `limit` bytes, `StorageUnavailable` when the disk refuses.
     """
-    held = bytearray()
-    spool: Spooled | None = None
+    held: list[bytes] = []
     total = 0
-    while piece := read(min(PIECE, limit + 1 - total)):
+    while total <= IN_MEMORY and (piece := read(min(_AT_ONCE, limit + 1 - total))):
+        held.append(piece)
         total += len(piece)
         if total > limit:
             raise TooLarge
-        held += piece
-        if spool is None and len(held) > IN_MEMORY:
-            spool = Spooled(directory, randomness)
-        while spool is not None and len(held) >= PIECE:
-            spool.append(bytes(memoryview(held)[:PIECE]))
-            del held[:PIECE]
-    if spool is None:
-        return bytes(held)
-    if held:
-        spool.append(bytes(held))
+    if total <= IN_MEMORY:
+        return held[0] if len(held) == 1 else b"".join(held)
+    return _spooled(held, read, limit, Spooled(directory, randomness))
+
+
+def _spooled(held: list[bytes], read: Callable[[int], bytes], limit: int, spool: Spooled) -> Spooled:
+    """What is `held` already and the rest, brought to pieces of one length."""
+    waiting, total = bytearray(), 0
+    for piece in chain(_taken(held), iter(lambda: read(_AT_ONCE), b"")):
+        total += len(piece)
+        if total > limit:
+            raise TooLarge
+        waiting += piece
+        while len(waiting) >= PIECE:
+            spool.append(bytes(memoryview(waiting)[:PIECE]))
+            del waiting[:PIECE]
+    if waiting:
+        spool.append(bytes(waiting))
     return spool
+
+
+def _taken(held: list[bytes]) -> Iterator[bytes]:
+    """Each in turn, and out of memory then."""
+    held.reverse()
+    while held:
+        yield held.pop()
 
 
 def find(data: Readable, wanted: bytes, start: int, stop: int | None = None) -> int:

@@ -49,6 +49,11 @@ def serving(house: House, directory: Path, **settings: object) -> Iterator[tuple
             process.wait()
 
 
+def children(main: int) -> tuple[int, ...]:
+    """The web workers alone."""
+    return tuple(map(int, Path(f"/proc/{main}/task/{main}/children").read_text().split()))
+
+
 def workers(main: int) -> tuple[int, ...]:
     """The web workers and what they have started, as far as they live."""
     return processes_of(main).web
