@@ -16,6 +16,8 @@ from large_store import FRAME_BYTES, store
 
 from server import spool
 from server.errors import SealBroken, StorageUnavailable, TooLarge
+from server.metadata import part10
+from server.metadata.parse import Limits
 from server.multipart import read
 from server.spool import PIECE, Spooled, Window, find, pieces, received
 
@@ -110,6 +112,13 @@ def test_stored_by_way_of_the_disk_an_object_is_the_same(tmp_path: Path, monkeyp
             answers.append((stored.status_code, stored.data, len(frames), bodies, again.status_code, again.data))
             assert list((house.settings.data).glob("tmp*")) == []
     assert answers[0] == answers[1]
+
+
+def test_values_beside_the_pixels_are_bounded() -> None:
+    body = part10_bytes(chest_film())
+    assert part10.read(body, Limits(held=100_000)).path
+    with pytest.raises(TooLarge):
+        part10.read(body, Limits(held=100))
 
 
 def test_a_large_object_is_stored_in_little_memory(tmp_path: Path) -> None:
