@@ -26,6 +26,7 @@ import numpy as np
 from house import House
 from numpy.typing import NDArray
 from playwright.sync_api import Browser, BrowserContext, Page, Route, sync_playwright
+from viewer_scripts import CURRENT, DRAWN, PICTURED, PICTURES, SHOWN
 from werkzeug.serving import make_server
 from werkzeug.wrappers import Response
 
@@ -51,47 +52,6 @@ _FLAGS = [
 ]
 
 
-_CURRENT = "() => cornerstone.getEnabledElements()[0].viewport.getCurrentImageId()"
-_PICTURED = "n => document.querySelectorAll(\"[data-cy='study-browser-thumbnail'] img\").length >= n"
-_SHOWN = """wanted => {
-  const found = window.cornerstone && cornerstone.getEnabledElements()[0];
-  if (!found || !found.viewport.getCurrentImageId) return false;
-  const id = found.viewport.getCurrentImageId();
-  if (!id || !cornerstone.cache.isLoaded(id) || !id.includes(wanted)) return false;
-  if (found.viewport.viewportStatus !== 'rendered') return false;
-  // Two frames of the screen later what was asked for last is drawn.
-  window.settled = window.settled && window.settled.id === id ? window.settled : { id, frames: 0 };
-  return ++window.settled.frames > 3;
-}"""
-_BYTES = """(canvas) => {
-  const made = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data;
-  let text = '';
-  for (let at = 0; at < made.length; at += 8192) text += String.fromCharCode(...made.subarray(at, at + 8192));
-  return { rows: canvas.height, columns: canvas.width, data: btoa(text) };
-}"""
-_PICTURES = f"""async () => {{
-  const found = [];
-  for (const image of document.querySelectorAll("[data-cy='study-browser-thumbnail'] img")) {{
-    await image.decode();
-    const canvas = document.createElement('canvas');
-    [canvas.width, canvas.height] = [image.naturalWidth, image.naturalHeight];
-    canvas.getContext('2d').drawImage(image, 0, 0);
-    found.push(({_BYTES})(canvas));
-  }}
-  return found;
-}}"""
-_DRAWN = f"""([rows, columns]) => {{
-  const viewport = cornerstone.getEnabledElements()[0].viewport, id = viewport.getCurrentImageId();
-  const place = (x, y) => viewport.worldToCanvas(cornerstone.utilities.imageToWorldCoords(id, [x, y]));
-  const [left, top] = place(0.25, 0.25), [right, bottom] = place(columns + 0.25, rows + 0.25);
-  const canvas = document.createElement('canvas');
-  [canvas.width, canvas.height] = [columns, rows];
-  const scale = window.devicePixelRatio, made = canvas.getContext('2d');
-  made.imageSmoothingQuality = 'high';
-  made.drawImage(viewport.getCanvas(), left * scale, top * scale, (right - left) * scale, (bottom - top) * scale,
-    0, 0, columns, rows);
-  return ({_BYTES})(canvas);
-}}"""
 Samples = NDArray[np.uint8]
 
 
@@ -270,25 +230,25 @@ class Visit:
     def open(self, study: str, thumbnails: int) -> None:
         """Open a study and wait until its first film is drawn and there are so many pictures of series."""
         self.page.goto(f"{self.site.origin}/viewer?StudyInstanceUIDs={study}", wait_until="domcontentloaded")
-        self.page.wait_for_function(_PICTURED, arg=thumbnails, timeout=60_000)
-        self.page.wait_for_function(_SHOWN, arg="", timeout=30_000)
+        self.page.wait_for_function(PICTURED, arg=thumbnails, timeout=60_000)
+        self.page.wait_for_function(SHOWN, arg="", timeout=30_000)
 
     def thumbnails(self) -> list[Samples]:
         """The pictures beside the names of the series, in the order of the series, each (rows, columns, 4)."""
-        return [_picture(one) for one in self.page.evaluate(_PICTURES)]
+        return [_picture(one) for one in self.page.evaluate(PICTURES)]
 
     def show(self, series: int, instance: str) -> None:
         """Bring the series of this number into the viewport by its picture, and wait until the instance is drawn."""
         self.page.locator(f"[data-cy='study-browser-thumbnail'][data-series='{series}']").dblclick()
-        self.page.wait_for_function(_SHOWN, arg=instance, timeout=30_000)
+        self.page.wait_for_function(SHOWN, arg=instance, timeout=30_000)
 
     def instance(self) -> str:
         """The SOP Instance UID of the film that is drawn."""
-        return str(self.page.evaluate(f"({_CURRENT})()")).split("/instances/")[1].split("/")[0]
+        return str(self.page.evaluate(f"({CURRENT})()")).split("/instances/")[1].split("/")[0]
 
     def drawn(self, rows: int, columns: int) -> Samples:
         """What of the canvas the film covers, brought to the film's own size: (rows, columns, 4), 8 bits."""
-        return _picture(self.page.evaluate(_DRAWN, [rows, columns]))
+        return _picture(self.page.evaluate(DRAWN, [rows, columns]))
 
 
 def _picture(answer: dict[str, Any]) -> Samples:
