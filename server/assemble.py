@@ -14,9 +14,11 @@ from server.errors import BadRequest, UnreadableObject, UnsupportedMediaType, Un
 from server.metadata.build import part10
 from server.metadata.read_model import Model, model_of_xml
 from server.model import check_uid
+from server.model.readable import Readable
 from server.multipart import Part
 from server.negotiate import parse_media_type
 from server.outcomes import FailureReason, NotStored, WarningReason
+from server.spool import Window
 
 DICOM, JSON, XML = "application/dicom", "application/dicom+json", "application/dicom+xml"
 _BULK = ("application/octet-stream", "image/")
@@ -26,7 +28,7 @@ _BULK = ("application/octet-stream", "image/")
 class Assembled:
     """One object as a Part 10 file, and what is to be said of how it came about."""
 
-    body: bytes
+    body: Readable
     warning: WarningReason | None = None
 
 
@@ -41,7 +43,7 @@ def objects(root_type: str, parts: Sequence[Part]) -> Iterator[Assembled | NotSt
         if any(media_type != DICOM for media_type, _ in types):
             raise UnsupportedMediaType
         # One at a time, so that the request is in memory once and not twice.
-        return (Assembled(body=_bytes(part)) for part in parts)
+        return (Assembled(body=part.body if isinstance(part.body, Window) else _bytes(part)) for part in parts)
     if root_type not in (JSON, XML) or types[0][0] != root_type:
         raise UnsupportedMediaType
     models: list[Model] = []
@@ -57,7 +59,7 @@ def objects(root_type: str, parts: Sequence[Part]) -> Iterator[Assembled | NotSt
 
 
 def _bytes(part: Part) -> bytes:
-    return bytes(part.body) if isinstance(part.body, bytes | memoryview) else b"".join(part.body)
+    return bytes(part.body) if isinstance(part.body, bytes | memoryview | Window) else b"".join(part.body)
 
 
 def _models(media_type: str, document: bytes) -> list[Model]:

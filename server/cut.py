@@ -9,6 +9,9 @@ from server.metadata.part10 import StoredObject
 from server.model.kinds import is_video
 from server.pixels.description import PixelDescription, PixelKeyword, describe
 from server.pixels.frames import FrameLayout, split
+from server.spool import Window
+
+Segment = bytes | memoryview | Window
 
 _EXTENDED_OFFSETS, _EXTENDED_LENGTHS = 0x7FE00001, 0x7FE00002
 
@@ -23,8 +26,7 @@ def layout_of(stored: StoredObject) -> FrameLayout | None:
         return None
     tables = (stored.elements.get(tag) for tag in (_EXTENDED_OFFSETS, _EXTENDED_LENGTHS))
     offsets, lengths = (table.value if table else b"" for table in tables)
-    body = memoryview(stored.body)
-    return split(body, stored.pixel_offset, description, extended_offsets=offsets, extended_lengths=lengths)
+    return split(stored.body, stored.pixel_offset, description, extended_offsets=offsets, extended_lengths=lengths)
 
 
 def description_of(stored: StoredObject) -> PixelDescription | None:
@@ -38,10 +40,13 @@ def description_of(stored: StoredObject) -> PixelDescription | None:
     return description
 
 
-def segments(stored: StoredObject, layout: FrameLayout | None, first: bytes) -> list[bytes | memoryview]:
+def segments(stored: StoredObject, layout: FrameLayout | None, first: bytes) -> list[Segment]:
     """What is sealed: the manifest, then the whole object cut at its frames, so that one frame opens alone."""
-    body = memoryview(stored.body)
-    if layout is None:
-        return [first, body, b""]
-    frames = [body[start:stop] for start, stop in layout.ranges]
-    return [first, body[: layout.ranges[0][0]], *frames, body[layout.tail_start :]]
+    body, end = stored.body, len(stored.body)
+    ranges = [(0, end), (end, end)] if layout is None else layout.ranges
+    if layout is not None:
+        ranges = [(0, ranges[0][0]), *ranges, (layout.tail_start, end)]
+    if isinstance(body, bytes):
+        view = memoryview(body)
+        return [first, *(view[start:stop] for start, stop in ranges)]
+    return [first, *(Window(body, start, stop) for start, stop in ranges)]

@@ -42,11 +42,13 @@ from server.model import (
     StudyLabels,
 )
 from server.model.kinds import DIRECTORY
+from server.model.readable import Readable
 from server.outcomes import FailureReason, NotStored, Stored
 from server.pixels.frames import FrameLayout
 from server.policy.decide import govern
 from server.same import same_data_set
 from server.services import Services
+from server.spool import pieces
 
 _MEDIA_STORAGE_SOP_CLASS_UID = 0x00020002
 
@@ -78,7 +80,9 @@ def _department(caller: Caller) -> str:
     return next(iter(caller.departments))
 
 
-def store(services: Services, ask: Ask, storer: Storer, body: bytes, *, study: str | None = None) -> Stored | NotStored:
+def store(
+    services: Services, ask: Ask, storer: Storer, body: Readable, *, study: str | None = None
+) -> Stored | NotStored:
     """Store one object. A refusal is a value with its reason, and both are in the journal.
 
     `study` is the study of the request's path, if it names one (PS3.18 section 10.5.1).
@@ -111,7 +115,7 @@ class _Refused(SafelightError):
         self.outcome = outcome
 
 
-def _store(services: Services, storer: Storer, body: bytes, study: str | None) -> Stored:
+def _store(services: Services, storer: Storer, body: Readable, study: str | None) -> Stored:
     stored = _parse(services, body)
     path = stored.path
 
@@ -134,7 +138,7 @@ def _store(services: Services, storer: Storer, body: bytes, study: str | None) -
         layout = layout_of(stored)
     except UnsupportedPixels as error:
         raise refuse(FailureReason.TRANSFER_SYNTAX, str(error)) from error
-    digest = hmac.new(services.digest_key, body, hashlib.sha256).digest()
+    digest = _digest(services.digest_key, body)
     try:
         rejection = rejection_of(stored.sop_class_uid, stored.elements)
         if rejection is not None and any(one.study != path.study for one in rejection.paths):
@@ -152,7 +156,14 @@ def _store(services: Services, storer: Storer, body: bytes, study: str | None) -
     return Stored(path=path, sop_class_uid=stored.sop_class_uid, rejects=len(rejection.paths) if rejection else 0)
 
 
-def _parse(services: Services, body: bytes) -> StoredObject:
+def _digest(key: bytes, body: Readable) -> bytes:
+    running = hmac.new(key, digestmod=hashlib.sha256)
+    for piece in pieces(body):
+        running.update(piece)
+    return running.digest()
+
+
+def _parse(services: Services, body: Readable) -> StoredObject:
     try:
         return read(body, Limits(inflated=services.settings.max_object_bytes))
     except UnreadableObject as error:

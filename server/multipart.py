@@ -7,6 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from server.errors import BadRequest
+from server.model.readable import Readable
+from server.spool import Window, find
 
 _BOUNDARY = re.compile(r"[0-9A-Za-z'()+_,./:=? -]{0,69}[0-9A-Za-z'()+_,./:=?-]", re.ASCII)
 _MAX_PARTS = 10_000
@@ -15,10 +17,10 @@ _MAX_HEADER_BYTES = 8192
 
 @dataclass(frozen=True, kw_only=True)
 class Part:
-    """One body part: its media type with parameters, its bytes (or an iterator of them), further header fields."""
+    """One body part: its media type with parameters, its bytes, where they are or what yields them, further fields."""
 
     media_type: str
-    body: bytes | memoryview | Iterator[bytes]
+    body: bytes | memoryview | Window | Iterator[bytes]
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -31,7 +33,7 @@ def write(parts: Iterable[Part], boundary: str) -> Iterator[bytes]:
         header = [f"--{boundary}", f"Content-Type: {part.media_type}"]
         header += [f"{name}: {value}" for name, value in part.headers.items()]
         yield ("\r\n".join(header) + "\r\n\r\n").encode("ascii")
-        if isinstance(part.body, bytes | memoryview):
+        if isinstance(part.body, bytes | memoryview | Window):
             yield bytes(part.body)
         else:
             yield from part.body
@@ -39,7 +41,7 @@ def write(parts: Iterable[Part], boundary: str) -> Iterator[bytes]:
     yield f"--{boundary}--\r\n".encode("ascii")
 
 
-def read(body: bytes, boundary: str) -> list[Part]:
+def read(body: Readable, boundary: str) -> list[Part]:
     """The parts of a whole multipart body, without copying their contents.
 
     Raises `BadRequest` for anything that RFC 2046 does not allow, a missing closing delimiter included: a body whose
@@ -48,24 +50,23 @@ def read(body: bytes, boundary: str) -> list[Part]:
     if not _BOUNDARY.fullmatch(boundary):
         raise BadRequest("the multipart boundary is not valid")
     delimiter = b"--" + boundary.encode("ascii")
-    if body.startswith(delimiter):
+    if body[: len(delimiter)] == delimiter:
         position = 0
     else:
-        position = body.find(b"\r\n" + delimiter) + 2
+        position = find(body, b"\r\n" + delimiter, 0) + 2
         if position < 2:
             raise BadRequest("the multipart body has no part")
     parts: list[Part] = []
-    view = memoryview(body)
     while True:
         position += len(delimiter)
         if body[position : position + 2] == b"--":
             break
         if body[position : position + 2] != b"\r\n":
             raise BadRequest("a multipart delimiter is malformed")
-        end = body.find(b"\r\n" + delimiter, position)
+        end = find(body, b"\r\n" + delimiter, position)
         if end < 0:
             raise BadRequest("the multipart body has no closing delimiter")
-        parts.append(_part(view, body, position + 2, end))
+        parts.append(_part(body, position + 2, end))
         if len(parts) > _MAX_PARTS:
             raise BadRequest("the multipart body has too many parts")
         position = end + 2
@@ -74,9 +75,9 @@ def read(body: bytes, boundary: str) -> list[Part]:
     return parts
 
 
-def _part(view: memoryview, body: bytes, start: int, end: int) -> Part:
+def _part(body: Readable, start: int, end: int) -> Part:
     """The part between two delimiters: header fields, an empty line, the content."""
-    head_end = body.find(b"\r\n\r\n", start - 2, min(end + 4, start + _MAX_HEADER_BYTES))
+    head_end = find(body, b"\r\n\r\n", start - 2, min(end + 4, start + _MAX_HEADER_BYTES))
     if head_end < 0 or head_end + 4 > end:
         raise BadRequest("a part has no header or no content")
     headers: dict[str, str] = {}
@@ -89,4 +90,6 @@ def _part(view: memoryview, body: bytes, start: int, end: int) -> Part:
             raise BadRequest("a part has a malformed or repeated header field")
         headers[key] = value.strip()
     media_type = headers.pop("content-type", "application/dicom")
-    return Part(media_type=media_type, body=view[head_end + 4 : end], headers=headers)
+    start = head_end + 4
+    content = memoryview(body)[start:end] if isinstance(body, bytes) else Window(body, start, end)
+    return Part(media_type=media_type, body=content, headers=headers)

@@ -57,8 +57,7 @@ def row_of(services: Services, match: Match, level: SearchLevel) -> dict[str, di
         return study_row(url, match, contents)[1]
     computed: dict[str, dict[str, object]] = {}
     if level is SearchLevel.SERIES and match.series is not None:
-        found = services.catalog.instances_of(uid, match.series.series_instance_uid)
-        computed["00201209"] = {"vr": "IS", "Value": [len(found)]}
+        computed["00201209"] = {"vr": "IS", "Value": [services.catalog.count_instances(match.series)]}
     return _row(url, match, _mask(match, _levels(match)), computed)
 
 

@@ -40,7 +40,7 @@ def same_data_set(services: Services, record: InstanceRecord, stored: StoredObje
         for number in range(1, description.number_of_frames + 1):
             index, bit_offset = layout.segment_of(number)
             start, stop = layout.ranges[index]
-            segment = memoryview(stored.body)[start:stop]
+            segment = memoryview(stored.body[start:stop])
             new = decode(segment, description, services.decoder, bit_offset=bit_offset)
             if not _same_samples(new, decoded_frame(services, original, number)):
                 return False

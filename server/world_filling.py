@@ -47,7 +47,7 @@ class Asked:
 def asked_in(services: Services, bundle: PolicyBundle, caller: Caller, view: View) -> Asked:
     """The name and the key of a world both come from the project's key, so that they end with it."""
     level = f"{view.level.name}/{view.level.fingerprint}/{bundle.fingerprint}/{services.settings.public_url}"
-    key = derive(view.domain or services.digest_key, f"safelight searches/2/{level}")
+    key = derive(view.domain or services.digest_key, f"safelight searches/3/{level}")
     project = caller.project if view.domain is not None else None
     return Asked(
         services=services,
@@ -162,7 +162,8 @@ def _entries(asked: Asked, rows: Sequence[bytes]) -> Iterator[tuple[bytes, bytes
             order=order,
             values=searchable(masked.elements),
             facts=_frozen(facts),
-            listed=contents.instances > 0,
+            series=contents.count,
+            instances=contents.instances,
         )
         value = [
             row.hex(),
@@ -170,7 +171,8 @@ def _entries(asked: Asked, rows: Sequence[bytes]) -> Iterator[tuple[bytes, bytes
             order.hex(),
             [[tag, vr, values] for tag, (vr, values) in line.values.items()],
             facts,
-            line.listed,
+            line.series,
+            line.instances,
             orjson.dumps(body).decode(),
         ]
         token = catalog.entry_token(asked.world, row)
@@ -183,7 +185,7 @@ def _entries(asked: Asked, rows: Sequence[bytes]) -> Iterator[tuple[bytes, bytes
 
 def opened(asked: Asked, token: bytes, sealed: bytes) -> tuple[Line, bytes]:
     """The line and the row of an entry. Raises `SealBroken`."""
-    row, revision, order, values, facts, listed, body = orjson.loads(
+    row, revision, order, values, facts, series, instances, body = orjson.loads(
         asked.sealer.open("world_entries", token.hex(), sealed)
     )
     line = Line(
@@ -192,7 +194,8 @@ def opened(asked: Asked, token: bytes, sealed: bytes) -> tuple[Line, bytes]:
         order=bytes.fromhex(order),
         values={tag: (vr, found) for tag, vr, found in values},
         facts=_frozen(facts),
-        listed=listed,
+        series=series,
+        instances=instances,
     )
     return line, cast(str, body).encode()
 

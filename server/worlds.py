@@ -11,10 +11,15 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
 
 from server.admit import View
 from server.catalog.listing import Held, Listing, Search
 from server.errors import SealBroken
+from server.metadata.deidentify import Shared
 from server.metadata.match import How, Key, key_intervals, value_test
 from server.model import Action, Caller, Permit, StudyRecord
 from server.policy.decide import decide_many
@@ -25,6 +30,7 @@ from server.services import Services
 from server.world_filling import CHUNK, Asked, asked_in, drop, listing_of, opened, told_apart
 
 _LOG = logging.getLogger("safelight.search")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,16 +48,62 @@ def prepared(
     if query.level is not SearchLevel.STUDY:
         return None
     asked = asked_in(services, bundle, caller, view)
-    held = services.catalog.listings.of(asked.world.token)
+    return _in_world(asked, lambda held, listing: _found(asked, held, listing, query, page))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Visible:
+    """The studies of one world that a caller is shown, in its order, by number, and how many series or instances there
+    are to be found of each. Numbers keep their meaning in `rows`, which only grows."""
+
+    asked: Asked
+    rows: Sequence[tuple[bytes, bytes]]
+    numbers: NDArray[np.uint32]
+    parts: NDArray[np.uint32]
+
+    def matches(self, start: int, stop: int) -> list[Match] | None:
+        """Each of some of them decided about by itself; None if one is not what it was."""
+        rows = [self.rows[int(number)] for number in self.numbers[start:stop]]
+        records = _current(self.asked, rows)
+        permits = _permits(self.asked, records or [])
+        if records is None or None in permits:
+            return None
+        shared = Shared()
+        return [
+            Match(permit=permit, view=self.asked.view, study=record, shared=shared)
+            for record, permit in zip(records, permits, strict=True)
+            if permit is not None
+        ]
+
+
+def visible(services: Services, bundle: PolicyBundle, caller: Caller, view: View, level: SearchLevel) -> Visible | None:
+    """All that a caller is shown in a world; None where only the slow way knows."""
+    asked = asked_in(services, bundle, caller, view)
+
+    def found(_held: Held, listing: Listing) -> Visible | None:
+        role = caller.acting_role or ""
+        if not _decide_kinds(asked, listing, role):
+            return None
+        numbers = listing.find((), listing.visible(role, caller))
+        parts = listing.parts(numbers, instances=level is SearchLevel.INSTANCE)
+        return Visible(asked=asked, rows=listing.rows, numbers=numbers, parts=parts)
+
+    return _in_world(asked, found)
+
+
+def _in_world(asked: Asked, use: Callable[[Held, Listing], T | None]) -> T | None:
+    """What is made of a world in memory; None while there is none, or while somebody else uses it."""
+    role = asked.caller.acting_role or ""
+    held = asked.services.catalog.listings.of(asked.world.token)
     if not held.lock.acquire(blocking=False):
         return None
     try:
-        if held.listing is None and (caller.acting_role or "") not in told_apart(asked):
+        if held.listing is None and role not in told_apart(asked):
             return None
         listing = listing_of(asked, held)
-        if listing is None or (caller.acting_role or "") not in listing.roles:
+        if listing is None or role not in listing.roles:
             return None
-        return _found(asked, held, listing, query, page)
+        return use(held, listing)
     except SealBroken as error:
         _LOG.warning("the prepared rows of a search cannot be used: %s", error)
         drop(asked, held)
@@ -110,6 +162,8 @@ def _decide_kinds(asked: Asked, listing: Listing, role: str) -> bool:
 
 def _answered(asked: Asked, held: Held, rows: Sequence[tuple[bytes, bytes]]) -> list[Match] | None:
     """The rows of a page, each decided about by itself; None if a study is not what it was when it was prepared."""
+    if not rows:
+        return []
     catalog = asked.services.catalog
     records = _current(asked, rows)
     if records is None:

@@ -47,9 +47,10 @@ class Malformed(ValueError):
 
 @dataclass(frozen=True, kw_only=True)
 class Prepared:
-    """An event ready to be given its number: the readable fields, and the padded plaintext of the sealed ones."""
+    """An event ready to be given its number: the readable fields as they are written, and the padded plaintext of the
+    sealed ones."""
 
-    readable: Mapping[str, object]
+    readable: Mapping[str, str]
     identity: bytes
 
 
@@ -76,8 +77,13 @@ def canonical(value: object) -> str:
     if isinstance(value, list | tuple):
         return "[" + ",".join(canonical(item) for item in value) + "]"
     if isinstance(value, Mapping):
-        return "{" + ",".join(f"{canonical(key)}:{canonical(value[key])}" for key in sorted(value)) + "}"
+        return _joined({key: canonical(value[key]) for key in value})
     raise Malformed("not a value of the journal")
+
+
+def _joined(members: Mapping[str, str]) -> str:
+    """A mapping whose values are written already."""
+    return "{" + ",".join(f"{canonical(key)}:{members[key]}" for key in sorted(members)) + "}"
 
 
 def decode_base64(text: object) -> bytes:
@@ -111,10 +117,10 @@ def prepare(event: AuditEvent) -> Prepared:
 
     Raises `AuditUnavailable` if the line would be longer than `LONGEST`.
     """
-    readable = {name: getattr(event, name) for name in READABLE}
+    readable = {name: canonical(getattr(event, name)) for name in READABLE}
     identity = canonical({name: getattr(event, name) for name in SEALED}).encode("ascii")
     identity = identity.ljust(-(-len(identity) // _PADDING) * _PADDING)
-    if len(canonical(readable)) + len(identity) * 4 // 3 + 1024 > LONGEST:
+    if len(_joined(readable)) + len(identity) * 4 // 3 + 1024 > LONGEST:
         raise AuditUnavailable("the entry is too long")
     return Prepared(readable=readable, identity=identity)
 
@@ -136,13 +142,13 @@ def write_line(
     sealed = nonce + AESGCM(seal_key).encrypt(nonce, prepared.identity, _bound_to(seq))
     fields = {
         **prepared.readable,
-        "seq": seq,
-        "time": datetime.fromtimestamp(now, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z"),
-        "sealed": encode_base64(sealed),
-        "previous": previous,
+        "seq": canonical(seq),
+        "time": canonical(datetime.fromtimestamp(now, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")),
+        "sealed": canonical(encode_base64(sealed)),
+        "previous": canonical(previous),
     }
-    signature = signing_key.sign(_ENTRY + canonical(fields).encode("ascii"))
-    return canonical({**fields, "signature": encode_base64(signature)}).encode("ascii")
+    signature = signing_key.sign(_ENTRY + _joined(fields).encode("ascii"))
+    return _joined({**fields, "signature": canonical(encode_base64(signature))}).encode("ascii")
 
 
 def parse_line(raw: bytes) -> Line:

@@ -8,7 +8,9 @@ of a cut. Each slot signs its own place, so that one cannot be copied over the o
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
@@ -30,6 +32,9 @@ class Head:
     size: int = 0
 
 
+_NONE: Mapping[tuple[int, bytes], Head] = MappingProxyType({})
+
+
 @dataclass(frozen=True, kw_only=True)
 class Slots:
     """What the head file says: the newest valid head (None: there is none), its slot, and whether anything is amiss."""
@@ -46,11 +51,15 @@ def encode_slot(head: Head, slot: int, signing_key: Ed25519PrivateKey) -> bytes:
     return _padded(canonical({**fields, "signature": encode_base64(signature)}).encode("ascii"))
 
 
-def decode_slots(raw: bytes, public_key: Ed25519PublicKey) -> Slots:
-    """Read the whole head file. Never raises: what does not verify counts as damaged."""
+def decode_slots(raw: bytes, public_key: Ed25519PublicKey, known: Mapping[tuple[int, bytes], Head] = _NONE) -> Slots:
+    """Read the whole head file. Never raises: what does not verify counts as damaged.
+
+    `known` are slots, by number and bytes, that have verified before or were signed by the caller.
+    """
     found: list[tuple[tuple[int, int, int], int, Head]] = []
     for slot in (0, 1):
-        head = _decode_slot(raw[slot * SLOT : (slot + 1) * SLOT], slot, public_key)
+        written = raw[slot * SLOT : (slot + 1) * SLOT]
+        head = known.get((slot, written)) or _decode_slot(written, slot, public_key)
         if head:
             found.append(((head.seq, head.file, head.size), slot, head))
     damaged = len(found) < 2 or len(raw) != HEAD_SIZE

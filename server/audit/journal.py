@@ -95,6 +95,7 @@ class Journal:
         self._waiting: deque[_Ticket] = deque()
         self._turn = Lock()
         self._seen = Head()
+        self._slots: dict[tuple[int, bytes], Head] = {}
 
     def append(self, event: AuditEvent) -> int:
         """Write the event down; return its number (from 1) once it is durable. Raises `AuditUnavailable` otherwise."""
@@ -130,7 +131,8 @@ class Journal:
             disk.locked(self._directory),
             disk.opened(self._directory / disk.HEAD_NAME, os.O_RDWR) as head_file,
         ):
-            slots = decode_slots(disk.read_at(head_file, HEAD_SIZE + 1, 0), self._public_key)
+            raw = disk.read_at(head_file, HEAD_SIZE + 1, 0)
+            slots = decode_slots(raw, self._public_key, self._slots)
             end, notes = self._find_end(slots)
             slot = 1 - slots.slot
             if end.size >= self._rotate_at and not notes:
@@ -139,7 +141,10 @@ class Journal:
             first = end.seq + len(notes) + 1
             end = self._write([*map(prepare, notes), *batch], end)
             # Not synced: a head that lags after a power failure is put right by whoever appends next.
-            disk.write_at(head_file, encode_slot(end, slot, self._signing_key), slot * SLOT)
+            written = encode_slot(end, slot, self._signing_key)
+            disk.write_at(head_file, written, slot * SLOT)
+            other = {(1 - slot, raw[(1 - slot) * SLOT : (2 - slot) * SLOT]): slots.current} if slots.current else {}
+            self._slots = {(slot, written): end, **(other if slots.slot == 1 - slot else {})}
             if slots.damaged:
                 os.ftruncate(head_file, HEAD_SIZE)
             self._seen = end

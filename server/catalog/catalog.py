@@ -90,6 +90,9 @@ class Catalog:
     def instances_of(self, study_uid: str, series_uid: str | None = None) -> list[InstanceRecord]:
         return reads.instances_of(self._access, study_uid, series_uid)
 
+    def count_instances(self, series: SeriesRecord) -> int:
+        return reads.count_instances(self._access, series)
+
     def find_studies(self, query: StudyQuery, *, scan_limit: int = 100_000) -> Iterator[StudyRecord]:
         return search.find_studies(self._access, query, scan_limit=scan_limit)
 

@@ -26,15 +26,20 @@ Values = Mapping[int, tuple[str, Sequence[str]]]
 @dataclass(frozen=True, kw_only=True)
 class Line:
     """One study in a world. `order` sorts the world; `values` maps a tag to VR and masked values; `facts` are what the
-    rules can look at, by attribute; `revision` is that of the study's row. One that is not `listed` has nothing to be
-    found, and holds its place for when it has."""
+    rules can look at, by attribute; `revision` is that of the study's row. `series` and `instances` are how many there
+    are to be found of it; one without any is not `listed`, and holds its place for when it has."""
 
     row: bytes
     revision: bytes
     order: bytes
     values: Values
     facts: Mapping[str, Hashable]
-    listed: bool = True
+    series: int = 1
+    instances: int = 1
+
+    @property
+    def listed(self) -> bool:
+        return self.instances > 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,6 +124,7 @@ class Listing:
         self._numbers: dict[bytes, int] = {}
         self._order_of: list[bytes] = []
         self._order: list[int] = []
+        self._parts: dict[bool, array[int]] = {False: array("I"), True: array("I")}
         self._sorted = False
         self._places: NDArray[np.uint32] | None = None
         self._kinds: dict[str, dict[Hashable, int]] = {role: {} for role in told_apart}
@@ -136,6 +142,11 @@ class Listing:
         return len(self._rows) - len(self._numbers)
 
     @property
+    def rows(self) -> Sequence[tuple[bytes, bytes]]:
+        """Row and revision by number, those of former lines too; it only grows."""
+        return self._rows
+
+    @property
     def roles(self) -> frozenset[str]:
         return frozenset(self._told_apart)
 
@@ -148,6 +159,8 @@ class Listing:
         self._rows.append((line.row, line.revision))
         self._numbers[line.row] = number
         self._order_of.append(line.order)
+        self._parts[False].append(line.series)
+        self._parts[True].append(line.instances)
         if line.listed and self._sorted:
             insort(self._order, number, key=self._order_of.__getitem__)
         elif line.listed:
@@ -202,6 +215,11 @@ class Listing:
             table[kind] = shown
         found: NDArray[np.bool_] = table[np.array(self._kind_of[role], np.uint32)]
         self._visible[role, caller] = found
+        return found
+
+    def parts(self, numbers: NDArray[np.uint32], *, instances: bool) -> NDArray[np.uint32]:
+        """How many series, or instances, there are to be found of each of these studies."""
+        found: NDArray[np.uint32] = np.array(self._parts[instances], np.uint32)[numbers]
         return found
 
     def row(self, number: int) -> tuple[bytes, bytes]:

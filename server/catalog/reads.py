@@ -109,6 +109,13 @@ def outlines(access: Access, found: Sequence[StudyRecord]) -> dict[str, Outline]
     return {study.row: Outline(series=tuple(parts[row]), instances=tuple(counts[row])) for row, study in by_row.items()}
 
 
+def count_instances(access: Access, found: SeriesRecord) -> int:
+    """How many instances of a series are not rejected; none is opened."""
+    counted = select(func.count()).select_from(instances).where(instances.c.series == bytes.fromhex(found.row), _SHOWN)
+    with reading(access.engine) as connection:
+        return int(connection.execute(counted).scalar_one())
+
+
 def instances_of(access: Access, study_uid: str, series_uid: str | None = None) -> list[InstanceRecord]:
     """All instances of a study, or of one series of it, that are not rejected, by series number and UID, then instance
     number and UID."""

@@ -10,7 +10,7 @@ import struct
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from server.errors import UnreadableObject
+from server.errors import TooLarge, UnreadableObject
 from server.metadata.elements import (
     LONG_VRS,
     PIXEL_KEYWORDS,
@@ -22,6 +22,7 @@ from server.metadata.elements import (
     first_number,
     in_order,
 )
+from server.model.readable import Readable
 
 ITEM = 0xFFFEE000
 ITEM_END = 0xFFFEE00D
@@ -33,11 +34,13 @@ _SWAPS |= dict.fromkeys(("FD", "OD", "SV", "UV", "OV"), 8)
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """How much one object may ask for: nesting of sequences, number of elements, bytes after inflation."""
+    """How much one object may ask for: nesting of sequences, number of elements, bytes after inflation, bytes of
+    values beside the pixel data."""
 
     depth: int = 32
     elements: int = 500_000
     inflated: int = 1 << 30
+    held: int = 1 << 29
 
 
 class PixelSpan(NamedTuple):
@@ -67,15 +70,17 @@ class _Header(NamedTuple):
 class Parser:
     """Reads the data set in `data[position:]`. With `stop_at_pixels` nothing behind the pixel data's tag is read."""
 
-    data: bytes
+    data: Readable
     coding: Coding
     limits: Limits
     stop_at_pixels: bool = False
     pixels: PixelSpan | None = None
     _left: int = field(init=False)
+    _room: int = field(init=False)
 
     def __post_init__(self) -> None:
         self._left = self.limits.elements
+        self._room = self.limits.held
 
     def data_set(self, position: int) -> Elements:
         """The elements from `position` to the end. Raises `UnreadableObject`; sets `pixels`."""
@@ -111,26 +116,26 @@ class Parser:
         if stop - position < 8:
             raise UnreadableObject("the data set ends inside an element")
         order = ">" if coding.big else "<"
-        group, number = struct.unpack_from(order + "HH", self.data, position)
+        group, number = struct.unpack(order + "HH", self.data[position : position + 4])
         tag = group << 16 | number
         if coding.implicit or group == 0xFFFE:
-            (length,) = struct.unpack_from(order + "L", self.data, position + 4)
+            (length,) = struct.unpack(order + "L", self.data[position + 4 : position + 8])
             return _Header(tag, _dictionary_vr(tag, signed=signed), length, position + 8)
         vr = self.data[position + 4 : position + 6].decode("latin-1")
         if vr not in VRS:
             raise UnreadableObject("an element has an unknown VR")
         if vr not in LONG_VRS:
-            return _Header(tag, vr, struct.unpack_from(order + "H", self.data, position + 6)[0], position + 8)
+            return _Header(tag, vr, struct.unpack(order + "H", self.data[position + 6 : position + 8])[0], position + 8)
         if stop - position < 12:
             raise UnreadableObject("the data set ends inside an element")
-        return _Header(tag, vr, struct.unpack_from(order + "L", self.data, position + 8)[0], position + 12)
+        return _Header(tag, vr, struct.unpack(order + "L", self.data[position + 8 : position + 12])[0], position + 12)
 
     def _element(self, header: _Header, stop: int, coding: Coding, *, depth: int, signed: bool) -> tuple[Element, int]:
         tag, vr, length, start = header
         if length == UNDEFINED:
             if vr in ("OB", "OW") and not coding.implicit:
                 end = self._fragments(start, stop, coding)
-                return Element(tag, vr, self.data[start : end - 8], encapsulated=True), end
+                return Element(tag, vr, self._value(start, end - 8), encapsulated=True), end
             if vr not in ("SQ", "UN"):
                 raise UnreadableObject("an element that needs a length has none")
             # PS3.5 section 6.2.2: a UN of undefined length holds a sequence in Implicit VR Little Endian.
@@ -146,8 +151,14 @@ class Parser:
         if vr == "SQ":
             items, _ = self._items(start, end, coding, depth=depth + 1, signed=signed, closed=True)
             return Element(tag, "SQ", b"", items), end
-        value = self.data[start:end]
+        value = self._value(start, end)
         return Element(tag, vr, _swapped(value, _SWAPS.get(vr, 1)) if coding.big else value), end
+
+    def _value(self, start: int, end: int) -> bytes:
+        self._room -= end - start
+        if self._room < 0:
+            raise TooLarge
+        return self.data[start:end]
 
     def _items(
         self, position: int, stop: int, coding: Coding, *, depth: int, signed: bool, closed: bool

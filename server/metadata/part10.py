@@ -14,6 +14,7 @@ from server.metadata.elements import PIXEL_KEYWORDS, Element, Elements, first_te
 from server.metadata.parse import SEQUENCE_END, Coding, Limits, Parser
 from server.metadata.view import to_pydicom
 from server.model import InstancePath, check_uid
+from server.model.readable import Readable
 
 _EXPLICIT = Coding(implicit=False, big=False)
 _PREAMBLE = 128
@@ -39,7 +40,7 @@ class StoredObject:
     pixel_offset: int | None
     pixel_end: int | None
     encapsulated: bool
-    body: bytes
+    body: Readable
 
     @property
     def dataset(self) -> Dataset:
@@ -55,7 +56,7 @@ def coding_of(transfer_syntax_uid: str) -> Coding:
     return Coding(implicit=uid == ImplicitVRLittleEndian, big=uid == ExplicitVRBigEndian)
 
 
-def read(body: bytes, limits: Limits | None = None) -> StoredObject:
+def read(body: Readable, limits: Limits | None = None) -> StoredObject:
     """Take a Part 10 file apart.
 
     Raises `UnreadableObject` for whatever is malformed, truncated or contradicts itself, `TooLarge` if it inflates
@@ -106,7 +107,7 @@ def reread(head: bytes, tail: bytes, transfer_syntax_uid: str, limits: Limits | 
     return in_order([*before.values(), *behind.values()])
 
 
-def _file_meta(body: bytes, limits: Limits) -> tuple[Elements, int]:
+def _file_meta(body: Readable, limits: Limits) -> tuple[Elements, int]:
     """Group 0002 and the offset of the data set. The group length is not believed: the group ends where it ends."""
     if body[_PREAMBLE : _PREAMBLE + 4] != b"DICM":
         raise UnreadableObject("this is not a Part 10 file")
@@ -126,7 +127,7 @@ def _file_meta(body: bytes, limits: Limits) -> tuple[Elements, int]:
     return in_order(found.values()), position
 
 
-def _length(body: bytes, position: int) -> int:
+def _length(body: Readable, position: int) -> int:
     """The length in bytes of the Explicit VR Little Endian element at `position`, header included."""
     if body[position + 4 : position + 6] in (b"OB", b"OW", b"UN", b"UT", b"UC", b"UR", b"SQ"):
         return 12 + int.from_bytes(body[position + 8 : position + 12], "little")

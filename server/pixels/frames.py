@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from server.errors import UnsupportedPixels
+from server.model.readable import Readable
 from server.pixels.description import (
     EXPLICIT_BIG,
     IMPLICIT_LITTLE,
@@ -74,7 +75,7 @@ class FrameLayout:
 
 
 def split(
-    body: memoryview,
+    body: memoryview | Readable,
     pixel_offset: int,
     description: PixelDescription,
     *,
@@ -130,7 +131,7 @@ def fragments_of(segment: memoryview) -> list[memoryview]:
     return values
 
 
-def _value(body: memoryview, offset: int, uid: str) -> tuple[int, int]:
+def _value(body: memoryview | Readable, offset: int, uid: str) -> tuple[int, int]:
     """Return start and length of the value of the element at `offset` (PS3.5 section 7.1)."""
     head = bytes(body[offset : offset + 12])
     if offset < 0 or len(head) < 12:
@@ -145,7 +146,7 @@ def _value(body: memoryview, offset: int, uid: str) -> tuple[int, int]:
     return offset + 12, struct.unpack_from(f"{order}I", head, 8)[0]
 
 
-def _native(body: memoryview, start: int, length: int, description: PixelDescription) -> FrameLayout:
+def _native(body: memoryview | Readable, start: int, length: int, description: PixelDescription) -> FrameLayout:
     bits, frames = description.frame_bits, description.number_of_frames
     if length == _UNDEFINED or start + length > len(body) or (bits * frames + 7) // 8 > length:
         raise UnsupportedPixels("pixel data is shorter than described")
@@ -157,7 +158,7 @@ def _native(body: memoryview, start: int, length: int, description: PixelDescrip
     return FrameLayout(ranges=tuple(pairwise([*bounds, tail])), tail_start=tail)
 
 
-def _item(body: memoryview, position: int) -> tuple[bytes, int]:
+def _item(body: memoryview | Readable, position: int) -> tuple[bytes, int]:
     head = bytes(body[position : position + 8])
     if len(head) < 8 or head[:4] not in {_ITEM, _DELIMITER}:
         raise UnsupportedPixels("encapsulated pixel data is cut off or malformed")
@@ -167,7 +168,7 @@ def _item(body: memoryview, position: int) -> tuple[bytes, int]:
     return head[:4], length
 
 
-def _items(body: memoryview, start: int) -> tuple[list[tuple[int, int]], int]:
+def _items(body: memoryview | Readable, start: int) -> tuple[list[tuple[int, int]], int]:
     """Return the byte ranges of all items with their headers, and where the element ends."""
     found: list[tuple[int, int]] = []
     position = start
@@ -208,7 +209,9 @@ def _extended(offsets: bytes, lengths: bytes, fragments: Sequence[tuple[int, int
     return firsts
 
 
-def _guessed(body: memoryview, fragments: Sequence[tuple[int, int]], description: PixelDescription) -> list[int]:
+def _guessed(
+    body: memoryview | Readable, fragments: Sequence[tuple[int, int]], description: PixelDescription
+) -> list[int]:
     """Without a table: one frame, one fragment per frame, or codestreams that show where they begin."""
     frames = description.number_of_frames
     if frames == 1:

@@ -24,6 +24,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from server.errors import SealBroken, TooLarge
 from server.model import ObjectReference
+from server.model.readable import Readable
 
 KEY_BYTES = 32
 SALT_BYTES = 32
@@ -70,7 +71,7 @@ def open_value(key: bytes, sealed: bytes, context: str) -> bytes:
 
 
 def seal_segments(
-    study_key: bytes, reference: ObjectReference, segments: Sequence[bytes | memoryview], salt: bytes
+    study_key: bytes, reference: ObjectReference, segments: Sequence[bytes | memoryview | Readable], salt: bytes
 ) -> Iterator[bytes]:
     """Return the sealed object in pieces to be written one after the other: header with table, then each segment.
 
@@ -84,7 +85,7 @@ def seal_segments(
     if reference.segments < 1 or len(segments) != reference.segments:
         raise ValueError("the reference must count the segments, at least one")
     views = [_flat(segment) for segment in segments]
-    if any(view.nbytes > _LONGEST_SEGMENT for view in views):
+    if any(len(view) > _LONGEST_SEGMENT for view in views):
         raise TooLarge("a segment exceeds 2 GiB")
     return _sealed_pieces(_object_cipher(study_key, reference, salt), reference, views, salt)
 
@@ -136,16 +137,20 @@ def open_head(study_key: bytes, reference: ObjectReference, head: bytes) -> Open
 
 
 def _sealed_pieces(
-    cipher: AESGCM, reference: ObjectReference, views: Sequence[memoryview], salt: bytes
+    cipher: AESGCM, reference: ObjectReference, views: Sequence[memoryview | Readable], salt: bytes
 ) -> Iterator[bytes]:
-    table = struct.pack(f">{len(views)}Q", *(view.nbytes for view in views))
+    table = struct.pack(f">{len(views)}Q", *(len(view) for view in views))
     sealed_table = cipher.encrypt(_nonce(len(views)), table, _table_context(reference))
     yield _MAGIC + _SUITE_BYTE + salt + sealed_table
     for index, view in enumerate(views):
-        yield cipher.encrypt(_nonce(index), view, _segment_context(reference, index))
+        # What is not in memory is read only now, one segment at a time.
+        plain = view if isinstance(view, memoryview) else view[:]
+        yield cipher.encrypt(_nonce(index), plain, _segment_context(reference, index))
 
 
-def _flat(segment: bytes | memoryview) -> memoryview:
+def _flat(segment: bytes | memoryview | Readable) -> memoryview | Readable:
+    if not isinstance(segment, bytes | bytearray | memoryview):
+        return segment
     view = memoryview(segment)
     if not view.c_contiguous:
         raise ValueError("a segment must be C-contiguous")

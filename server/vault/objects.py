@@ -16,6 +16,7 @@ from pathlib import Path
 
 from server.errors import Conflict, SealBroken
 from server.model import ObjectReference, Randomness
+from server.model.readable import Readable
 from server.vault.envelope import SALT_BYTES, OpenedHead, head_size, open_head, seal_segments, smallest_size
 
 _NAME = re.compile(r"[0-9a-f]{32}", re.ASCII)
@@ -34,7 +35,7 @@ class ObjectStore:
         self._randomness = randomness
 
     def put(
-        self, study_key: bytes, kind: str, segments: Sequence[bytes | memoryview], *, version: int = 1
+        self, study_key: bytes, kind: str, segments: Sequence[bytes | memoryview | Readable], *, version: int = 1
     ) -> ObjectReference:
         """Seal `segments` (at least one; each below 2 GiB, may be empty) as a new object and make it durable.
 

@@ -11,6 +11,7 @@ from werkzeug.exceptions import RequestEntityTooLarge
 from server import assemble, ingest, rendered, retrieve, search, telling
 from server.errors import BadRequest, TooLarge, UnsupportedMediaType
 from server.model import Action, Ask, Representation, check_uid
+from server.model.readable import Readable
 from server.multipart import read as read_multipart
 from server.negotiate import (
     EXPLICIT_LITTLE_ENDIAN,
@@ -25,6 +26,7 @@ from server.negotiate import (
 from server.outcomes import NotStored, Stored, response
 from server.query import SearchLevel, parse_query
 from server.services import Services
+from server.spool import received
 from server.web.answer import Route
 from server.web.render_parameters import render_parameters
 
@@ -81,7 +83,7 @@ def _store(services: Services, ask: Ask, study: str | None = None) -> Representa
     media_type, parameters = parse_media_type(request.headers.get("Content-Type", ""))
     if request.headers.get("Content-Encoding", "identity") != "identity":
         raise UnsupportedMediaType
-    body = _body(services.settings.max_request_bytes)
+    body = _body(services)
     if media_type == assemble.DICOM:
         objects: Iterable[assemble.Assembled | NotStored] = (assemble.Assembled(body=body),)
     elif media_type == "multipart/related":
@@ -102,10 +104,12 @@ def _stored(
     return replace(outcome, warning=one.warning) if isinstance(outcome, Stored) else outcome
 
 
-def _body(limit: int) -> bytes:
-    """The whole body of the request. Raises `TooLarge`, which unlike werkzeug's own error is recorded."""
+def _body(services: Services) -> Readable:
+    """The whole body of the request, sealed on the disk if it is large. Raises `TooLarge`, which unlike werkzeug's own
+    error is recorded, and `StorageUnavailable`."""
+    limit = services.settings.max_request_bytes
     try:
-        body = request.get_data(cache=False)
+        body = received(request.stream.read, limit, services.settings.data, services.randomness)
     except RequestEntityTooLarge as error:
         raise TooLarge from error
     if request.content_length is None and len(body) >= limit:
