@@ -214,7 +214,13 @@ def masked_frame(services: Services, original: Original, level: MaskingLevel, nu
     """Frame `number` as this level shows it: masked on stored values before anything else is done with them.
 
     Of a frame that is masked from edge to edge nothing is decoded: whether its samples can be is hidden like the rest.
+    Raises as `decoded_frame`, and `Busy` where too many are being masked already.
     """
+    with services.gate.passed():
+        return _masked_frame(services, original, level, number)
+
+
+def _masked_frame(services: Services, original: Original, level: MaskingLevel, number: int) -> MaskedFrame:
     screened = original.record.screening is ScreeningState.SCREENED
     if hides_all(level, screened=screened):
         segment, description, _ = _segment(services, original, number)

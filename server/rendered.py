@@ -69,7 +69,11 @@ def _answer(
         return transaction.answer_parts(parts, extra=extra)
     if len(chosen) > 1 or (wanted.numbers is not None and len(wanted.numbers) > 1):
         raise NotAcceptable
-    return transaction.answer(lambda: next(_bodies(transaction, chosen, level, wanted)), extra=extra)
+
+    def develop() -> bytes:
+        return next(_bodies(transaction, chosen, level, wanted))
+
+    return transaction.answer(lambda: transaction.kept(develop, extra), extra=extra)
 
 
 def _bodies(

@@ -31,10 +31,10 @@ from server.catalog.keys import WrappedKey
 from server.catalog.migrate import migrate
 from server.errors import ConfigurationError
 from server.model import Randomness
-from server.pixels.pool import DecoderPool
+from server.pixels.pool import DecoderPool, Gate
 from server.policy.bundle import BundleHolder
 from server.settings import Settings
-from server.vault.cache import SealedCache
+from server.vault.cache import SealedCache, SealedCaches
 from server.vault.copies import SealedCopies
 from server.vault.envelope import derive
 from server.vault.keyring import KeyringFile, KeyService, check_apart
@@ -71,6 +71,8 @@ class Services:
     copies: SealedCopies
     cache: SealedCache
     cache_key: bytes
+    answers: SealedCaches
+    gate: Gate
     code: str
     journal: Journal
     journal_seal_key: bytes
@@ -159,6 +161,8 @@ def open_services(
         copies=SealedCopies(settings.data / "copies", randomness, decoding_fingerprint()),
         cache=SealedCache(settings.data / "cache", randomness, settings.cache_bytes),
         cache_key=derive(root, "cache"),
+        answers=SealedCaches(settings.data / "answers", randomness, settings.answer_bytes),
+        gate=Gate(settings.decodes, settings.decode_wait_seconds),
         code=code_fingerprint(),
         journal=Journal(
             settings.journal,

@@ -38,6 +38,7 @@ def sweep(services: Services) -> int:
     for name in sorted(orphans):
         services.objects.delete(ObjectReference(name=name, kind="orphan", version=1, segments=1))
     _sweep_copies(services)
+    services.answers.keep_only([level.name for level in services.policy.current.levels.values()])
     return len(orphans)
 
 
