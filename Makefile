@@ -40,8 +40,9 @@ prove: install kill-test  ## the long versions of the tests: whole products, lon
 kill-test: install  ## 200 rounds of kill -9 during storing, screening and serving (minutes)
 	SAFELIGHT_KILL_ROUNDS=200 $(VENV)/bin/python -m pytest -q -s --timeout 7200 tests/test_kill.py
 
-bench: install  ## figures as ratios to the raw decode-and-encode floor of the same run
+bench: install  ## figures against the raw floor, then beside Orthanc where it is installed (or unpacked in ORTHANC=)
 	$(VENV)/bin/python -m tests.benchmarks
+	$(VENV)/bin/python tests/benchmarks/bench_orthanc.py --quick $(if $(ORTHANC),--orthanc $(ORTHANC))
 
 readme: install  ## write the generated tables of the README anew
 	$(VENV)/bin/python tests/readme_tables.py --write

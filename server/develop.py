@@ -29,6 +29,7 @@ from server.model import (
 )
 from server.model.kinds import is_video
 from server.pixels.colour import in_photometric, sent_photometric
+from server.pixels.copy import pack, unpack, worth_copying
 from server.pixels.decode import decode, decoded_photometric
 from server.pixels.description import PixelDescription, PixelKeyword, describe
 from server.pixels.display import Table, display_attributes
@@ -192,17 +193,34 @@ def sent_bits(one: Described, level: MaskingLevel) -> int:
 def decoded_frame(services: Services, original: Original, number: int) -> Frame:
     """Frame `number` (from 1), opened and decoded from its own segment alone; for the masker and the detector only.
 
+    What a codec holds is decoded once, in the child, and from then on read from a sealed fast copy beside the original.
+
     Raises `NotFound` for a frame that does not exist, `UnsupportedPixels`, `DecodeFailed`, `SealBroken`.
     """
-    segment, description, bit_offset = _segment(services, original, number)
-    return decode(segment, description, services.decoder, bit_offset=bit_offset)
+    description, record = original.description, original.record
+    if description is None or not worth_copying(description) or not 1 <= number <= description.number_of_frames:
+        segment, described, bit_offset = _segment(services, original, number)
+        return decode(segment, described, services.decoder, bit_offset=bit_offset)
+    packed = services.copies.get(original.study_key, record.content, number)
+    if packed is not None:
+        return unpack(packed, description)
+    segment, described, _ = _segment(services, original, number)
+    frame = decode(segment, described, services.decoder)
+    services.copies.put(original.study_key, record.content, number, pack(frame))
+    return frame
 
 
 def masked_frame(services: Services, original: Original, level: MaskingLevel, number: int) -> MaskedFrame:
     """Frame `number` as this level shows it: masked on stored values before anything else is done with them.
 
     Of a frame that is masked from edge to edge nothing is decoded: whether its samples can be is hidden like the rest.
+    Raises as `decoded_frame`, and `Busy` where too many are being masked already.
     """
+    with services.gate.passed():
+        return _masked_frame(services, original, level, number)
+
+
+def _masked_frame(services: Services, original: Original, level: MaskingLevel, number: int) -> MaskedFrame:
     screened = original.record.screening is ScreeningState.SCREENED
     if hides_all(level, screened=screened):
         segment, description, _ = _segment(services, original, number)

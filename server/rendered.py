@@ -139,7 +139,11 @@ def _answer(transaction: Transaction, shots: Sequence[Shot], level: MaskingLevel
     several = any(shot.numbers is not None and len(shot.numbers) > 1 for shot in shots)
     if len(shots) > 1 or several:
         raise NotAcceptable
-    return _warned(transaction.answer(lambda: next(_bodies(transaction, shots, level, wanted)), extra=extra), wanted)
+
+    def develop() -> bytes:
+        return next(_bodies(transaction, shots, level, wanted))
+
+    return _warned(transaction.answer(lambda: transaction.kept(develop, extra), extra=extra), wanted)
 
 
 def _warned(answer: Representation, wanted: Wanted) -> Representation:

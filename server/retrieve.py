@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 from server import represent
 from server.develop import Original, masked_dataset, unseal, unseal_each
 from server.errors import BadRequest, NotAcceptable, NotFound, UnsupportedPixels
 from server.model import Action, Ask, Representation
 from server.multipart import Part
-from server.negotiate import EXPLICIT_LITTLE_ENDIAN, Choice
+from server.negotiate import EXPLICIT_LITTLE_ENDIAN, NATIVE_SYNTAXES, Choice
 from server.prepare import by_series
 from server.services import Services
 from server.transaction import Transaction
@@ -83,17 +84,34 @@ def _files(transaction: Transaction, *, ranges: bool) -> Representation:
 def frames(services: Services, ask: Ask, choice: Choice, *, numbers: Sequence[int], **path: str) -> Representation:
     """Frames in the asked order (PS3.18 section 10.4.1.1.6), each masked and encoded anew."""
     transaction = Transaction.begin(services, ask, Action.RETRIEVE_FRAMES, choice, path)
-    original = unseal(services, transaction.instances[0])
-    check_numbers(original, numbers)
-    syntax = choice.transfer_syntax
-    bodies = (represent.frame(transaction, original, number, syntax) for number in numbers)
+    record, syntax = transaction.instances[0], choice.transfer_syntax
+    if record.number_of_frames and max(numbers) > record.number_of_frames:
+        raise NotFound
+
+    @cache
+    def original() -> Original:
+        opened = unseal(services, record)
+        check_numbers(opened, numbers)
+        return opened
+
+    def developed(number: int) -> bytes:
+        def develop() -> bytes:
+            return represent.frame(transaction, original(), number, syntax)
+
+        # Uncompressed samples are made as fast as they are read.
+        return develop() if syntax in NATIVE_SYNTAXES else transaction.kept(develop, f"frame/{number}")
+
+    if len(numbers) > 1 or not record.number_of_frames:
+        # Whatever is wrong is told before the answer begins.
+        original()
+    bodies = map(developed, numbers)
     extra = ",".join(map(str, numbers))
     if not choice.multipart:
         if len(numbers) != 1:
             raise NotAcceptable
         return transaction.answer(lambda: next(bodies), extra=extra, ranges=True)
     media_type = f"{choice.media_type}; transfer-syntax={syntax}"
-    base = f"{transaction.url(original.record)}/frames"
+    base = f"{transaction.url(record)}/frames"
     parts = (
         Part(media_type=media_type, body=body, headers={"Content-Location": f"{base}/{number}"})
         for number, body in zip(numbers, bodies, strict=True)

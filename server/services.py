@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -30,10 +31,11 @@ from server.catalog.keys import WrappedKey
 from server.catalog.migrate import migrate
 from server.errors import ConfigurationError
 from server.model import Randomness
-from server.pixels.pool import DecoderPool
+from server.pixels.pool import DecoderPool, Gate
 from server.policy.bundle import BundleHolder
 from server.settings import Settings
-from server.vault.cache import SealedCache
+from server.vault.cache import SealedCache, SealedCaches
+from server.vault.copies import SealedCopies
 from server.vault.envelope import derive
 from server.vault.keyring import KeyringFile, KeyService, check_apart
 from server.vault.objects import ObjectStore
@@ -66,8 +68,11 @@ class Services:
     catalog: Catalog
     sealer: RowSealer
     objects: ObjectStore
+    copies: SealedCopies
     cache: SealedCache
     cache_key: bytes
+    answers: SealedCaches
+    gate: Gate
     code: str
     journal: Journal
     journal_seal_key: bytes
@@ -153,8 +158,11 @@ def open_services(
         catalog=Catalog(engine, sealer=sealer, index_key=derive(root, "index"), randomness=randomness),
         sealer=sealer,
         objects=ObjectStore(settings.objects, randomness),
+        copies=SealedCopies(settings.data / "copies", randomness, decoding_fingerprint()),
         cache=SealedCache(settings.data / "cache", randomness, settings.cache_bytes),
         cache_key=derive(root, "cache"),
+        answers=SealedCaches(settings.data / "answers", randomness, settings.answer_bytes),
+        gate=Gate(settings.decodes, settings.decode_wait_seconds),
         code=code_fingerprint(),
         journal=Journal(
             settings.journal,
@@ -198,6 +206,15 @@ def code_fingerprint() -> str:
     digest = hashlib.sha256()
     for path in sorted(Path(__file__).parent.rglob("*.py")):
         digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+@cache
+def decoding_fingerprint() -> str:
+    """SHA-256 of what decoding depends on: codecs, and our own source about them. Copies of others are not read."""
+    digest = hashlib.sha256(" ".join(f"{name} {version(name)}" for name in ("imagecodecs", "numpy")).encode())
+    for name in ("copy", "decode", "decoder_child", "description", "frame", "frames", "pool"):
+        digest.update((Path(__file__).parent / "pixels" / f"{name}.py").read_bytes())
     return digest.hexdigest()
 
 

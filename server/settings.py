@@ -17,6 +17,10 @@ from urllib.parse import urlsplit
 from server.errors import ConfigurationError
 
 DEMO_MARK = "demo.json"
+_WHOLE = frozenset({
+    "port", "workers", "threads", "max_request_bytes", "max_object_bytes", "decoder_bytes", "decodes", "cache_bytes",
+    "answer_bytes",
+})  # fmt: skip
 _REPOSITORY_POLICIES = Path(__file__).resolve().parent.parent / "policies"
 
 
@@ -27,7 +31,9 @@ class Settings:
     `data` holds database, sealed objects and journal; `keyring` the key-encryption keys, outside of `data`.
     `database` is a SQLAlchemy URL. `public_url` is the origin that clients see, without a trailing slash.
     `issuer` and `audience` are what a token must say; `claims` maps roles, project, purpose, patient and departments
-    to claim paths. `max_request_bytes` bounds one request body, `max_object_bytes` one inflated object.
+    to claim paths. `max_request_bytes` bounds one request body, `max_object_bytes` one inflated object. `decodes` is
+    how many frames one worker decodes and masks at a time, `decode_wait_seconds` how long a request waits for its turn;
+    `cache_bytes` bounds the prepared forms, `answer_bytes` the masked answers that are kept.
     """
 
     data: Path
@@ -51,7 +57,10 @@ class Settings:
     max_object_bytes: int = 1024 * 1024 * 1024
     decoder_seconds: float = 30.0
     decoder_bytes: int = 4 * 1024 * 1024 * 1024
+    decodes: int = 4
+    decode_wait_seconds: float = 10.0
     cache_bytes: int = 1024 * 1024 * 1024
+    answer_bytes: int = 4 * 1024 * 1024 * 1024
     policy_reload_seconds: float = 5.0
 
     @property
@@ -101,9 +110,9 @@ def _convert(name: str, value: object) -> object:
         if not isinstance(table, dict):
             raise ConfigurationError("claims is a table from a name to a claim path")
         return {str(key): str(path) for key, path in table.items()}
-    if name in {"port", "workers", "threads", "max_request_bytes", "max_object_bytes", "decoder_bytes", "cache_bytes"}:
+    if name in _WHOLE:
         return _number(name, value, int)
-    if name in {"decoder_seconds", "policy_reload_seconds"}:
+    if name in {"decoder_seconds", "decode_wait_seconds", "policy_reload_seconds"}:
         return _number(name, value, float)
     return str(value)
 

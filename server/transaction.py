@@ -118,18 +118,21 @@ class Transaction:
             self.services.catalog.note_use(self.instances[0].study.row, self.services.clock())
         return answer
 
-    def kept(self, develop: Callable[[], bytes]) -> bytes:
+    def kept(self, develop: Callable[[], bytes], extra: str = "") -> bytes:
         """What `develop` gives, from the sealed cache if this very view was developed before.
 
-        Its key is of the study and of the world: with the project's key the project's answers are gone too.
+        Its key is of the study and of the world: with the project's key the project's answers are gone too. Every level
+        has room of its own, so that what is kept of one view tells nothing of the sizes of another's.
         """
-        name = self._digest("")
+        name = self._digest(extra)
+        levels = self.services.policy.current.levels
+        answers = self.services.answers.of(self.view.level.name, len(levels))
         study_key = self.services.study_key(self.instances[0].path.study)
         key = derive(study_key, f"answer/{self.view.level.name}", self.view.domain or b"")
-        body = self.services.cache.get(key, name)
+        body = answers.get(key, name)
         if body is None:
             body = develop()
-            self.services.cache.put(key, name, body)
+            answers.put(key, name, body)
         return body
 
     def _held(self, etag: str) -> bool:

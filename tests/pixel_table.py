@@ -59,6 +59,7 @@ OPEN = MaskingLevel(
     fingerprint="0" * 64,
     coarse_blocks=16,
     keep_markers=False,
+    keep_machine_text=False,
     tell_regions=False,
     masked_notice=False,
     outline_regions=False,

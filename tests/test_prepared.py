@@ -101,18 +101,21 @@ def test_nothing_in_the_cache_can_be_read_and_an_ended_project_leaves_only_noise
                    ("clinician", "researcher")}  # fmt: skip
         canaries = [canary.encode() for one in (1, 2) for canary in all_canaries(film(one)).values()]
         assert any(canary in answers["clinician"] for canary in canaries)
-        kept = [path.read_bytes() for path in (tmp_path / "data" / "cache").rglob("*") if path.is_file()]
+        directories = ("cache", "answers")
+        files = [path for one in directories for path in (tmp_path / "data" / one).rglob("*") if path.is_file()]
+        kept = [path.read_bytes() for path in files]
         # One prepared form, two answers.
         assert len(kept) == 3
         assert not any(canary in one for canary in canaries for one in kept)
         uid = asked(house, series_of(house, "researcher"), "researcher")[0]["00080018"]["Value"][0].encode()
         assert not any(uid in one for one in kept)
-        names = [path.name for path in (tmp_path / "data" / "cache").rglob("*") if path.is_file()]
+        names = [path.name for path in files]
         assert house.services.catalog.end_project("demo-project")
         study_key = house.services.study_key(film(1).StudyInstanceUID)
         fresh = domain_key(house.services.project_key("demo-project"), "deidentified")
         key = derive(study_key, "answer/deidentified", fresh)
-        assert [house.services.cache.get(key, name) for name in names] == [None] * 3
+        cache = house.services.answers.of("deidentified", len(house.services.policy.current.levels))
+        assert [cache.get(key, name) for name in names] == [None] * 3
 
 
 @pytest.mark.parametrize("damage", ["flipped", "swapped", "gone"])
@@ -121,7 +124,8 @@ def test_a_damaged_cache_costs_time_and_nothing_else(tmp_path: Path, damage: str
         assert house.store(*(part10_bytes(film(instance)) for instance in (1, 2))).status_code == 200
         series = series_of(house, "researcher")
         before = asked(house, series, "researcher")
-        files = [path for path in (tmp_path / "data" / "cache").rglob("*") if path.is_file()]
+        places = (tmp_path / "data" / "cache", tmp_path / "data" / "answers")
+        files = [path for place in places for path in place.rglob("*") if path.is_file()]
         bodies = [path.read_bytes() for path in files]
         for place, path in enumerate(files):
             if damage == "flipped":

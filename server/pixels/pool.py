@@ -9,6 +9,8 @@ import queue
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Self
@@ -170,3 +172,24 @@ class DecoderPool:
                 child.close()
         for _ in range(self._size):
             self._places.put(None)
+
+
+class Gate:
+    """How many frames are decoded and masked at once in one process, each of which takes the memory of whole films.
+
+    Lets `places` callers through at a time; whoever finds none free within `patience_seconds` is told to come again.
+    """
+
+    def __init__(self, places: int, patience_seconds: float) -> None:
+        self._places = threading.BoundedSemaphore(places)
+        self._patience = patience_seconds
+
+    @contextmanager
+    def passed(self) -> Iterator[None]:
+        """Hold one of the places. Not to be nested. Raises `Busy`."""
+        if not self._places.acquire(timeout=self._patience):
+            raise Busy("as many frames as may be are being decoded")
+        try:
+            yield
+        finally:
+            self._places.release()

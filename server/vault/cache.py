@@ -6,10 +6,12 @@ is ever wrong, only old, and the oldest go first. Whatever cannot be read is sim
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
 import re
 import shutil
+from collections.abc import Collection
 from pathlib import Path
 
 from server.errors import SealBroken
@@ -29,6 +31,8 @@ class SealedCache:
         self._root = root
         self._randomness = randomness
         self._shard = capacity // SHARDS
+        # What each shard has taken since it was last looked through, by this process; unknown at first.
+        self._taken: dict[Path, int] = {}
 
     def get(self, key: bytes, name: str) -> bytes | None:
         """What was put under this key (32 bytes) and name (64 hexadecimal digits); None if it is not there.
@@ -58,7 +62,7 @@ class SealedCache:
         try:
             self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
             path.parent.mkdir(mode=0o700, exist_ok=True)
-            self._make_room(path.parent, len(sealed))
+            self._take(path.parent, len(sealed))
             with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
                 file.write(sealed)
             temporary.replace(path)
@@ -69,6 +73,14 @@ class SealedCache:
     def drop(self) -> None:
         """Forget everything. Raises `OSError`."""
         shutil.rmtree(self._root, ignore_errors=False) if self._root.exists() else None
+
+    def _take(self, shard: Path, wanted: int) -> None:
+        """Looking through a shard of small entries takes longer than writing one: now and then is enough."""
+        taken = self._taken.get(shard, self._shard) + wanted
+        if taken > self._shard // 64:
+            self._make_room(shard, wanted)
+            taken = 0
+        self._taken[shard] = taken
 
     def _make_room(self, shard: Path, wanted: int) -> None:
         found = []
@@ -89,3 +101,39 @@ class SealedCache:
         if not _NAME.fullmatch(name):
             raise ValueError("an entry's name has 64 hexadecimal digits")
         return self._root / name[0] / name
+
+
+class SealedCaches:
+    """One `SealedCache` a compartment below `root`, `capacity` bytes in all of them together.
+
+    What is kept in one compartment never depends on what was put into another: not even by what had to go.
+    """
+
+    def __init__(self, root: Path, randomness: Randomness, capacity: int) -> None:
+        self._root = root
+        self._randomness = randomness
+        self._capacity = capacity
+        self._open: dict[tuple[str, int], SealedCache] = {}
+
+    def of(self, compartment: str, count: int) -> SealedCache:
+        """The cache of a compartment, one of `count` that share the capacity alike."""
+        at = (compartment, max(count, 1))
+        if at not in self._open:
+            place = self._root / _compartment(compartment)
+            self._open[at] = SealedCache(place, self._randomness, self._capacity // at[1])
+        return self._open[at]
+
+    def keep_only(self, compartments: Collection[str]) -> None:
+        """Forget what lies in any other compartment. Raises `OSError`."""
+        kept = {_compartment(one) for one in compartments}
+        for path in self._root.iterdir() if self._root.is_dir() else ():
+            if path.name not in kept:
+                shutil.rmtree(path)
+
+    def drop(self) -> None:
+        """Forget everything. Raises `OSError`."""
+        self.keep_only(())
+
+
+def _compartment(name: str) -> str:
+    return hashlib.sha256(name.encode()).hexdigest()[:32]

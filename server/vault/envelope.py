@@ -66,7 +66,8 @@ def open_value(key: bytes, sealed: bytes, context: str) -> bytes:
     """Return what `seal_value` sealed under the same key and context. Raises `SealBroken` in every other case."""
     if len(sealed) < 1 + NONCE_BYTES + TAG_BYTES or sealed[:1] != _SUITE_BYTE:
         raise SealBroken("a sealed value is truncated or of an unknown suite")
-    nonce, ciphertext = sealed[1 : 1 + NONCE_BYTES], sealed[1 + NONCE_BYTES :]
+    # A view of what may be many megabytes, not another copy of them.
+    nonce, ciphertext = sealed[1 : 1 + NONCE_BYTES], memoryview(sealed)[1 + NONCE_BYTES :]
     return _decrypt(_cipher(key), nonce, ciphertext, _value_context(context))
 
 
@@ -198,7 +199,7 @@ def _hkdf(key: bytes, salt: bytes, info: bytes) -> bytes:
     return HKDF(algorithm=SHA256(), length=KEY_BYTES, salt=salt, info=info).derive(key)
 
 
-def _decrypt(cipher: AESGCM, nonce: bytes, sealed: bytes, context: bytes) -> bytes:
+def _decrypt(cipher: AESGCM, nonce: bytes, sealed: bytes | memoryview, context: bytes) -> bytes:
     try:
         return cipher.decrypt(nonce, sealed, context)
     except InvalidTag:
