@@ -206,6 +206,6 @@ def test_broken_lookup_tables_are_refused() -> None:
 
 def test_only_render_makes_a_picture_and_only_of_masked_frames() -> None:
     with pytest.raises(TypeError):
-        MaskedPicture(pixels=np.zeros((1, 1, 1), np.uint8), profile=None, maker=object())
+        MaskedPicture(pixels=np.zeros((1, 1, 1), np.uint8), profile=b"", maker=object())
     with pytest.raises(TypeError):
         render(frame(noise(BASE, 1)), AS_IS, DisplayAttributes())  # type: ignore[arg-type]
