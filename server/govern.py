@@ -18,7 +18,7 @@ from server.services import Services
 def allowed(services: Services, ask: Ask, action: Action) -> None:
     """Raise `Forbidden` unless the policy gives the acting role this act."""
     bundle = services.policy.current
-    decision = govern(bundle, acting(bundle, ask), action)
+    decision = govern(bundle, acting(services, bundle, ask), action)
     if isinstance(decision, Deny):
         raise forbidden(decision)
 

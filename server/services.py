@@ -31,7 +31,7 @@ from server.catalog.migrate import migrate
 from server.errors import ConfigurationError
 from server.model import Randomness
 from server.pixels.pool import DecoderPool
-from server.policy.bundle import BundleHolder
+from server.policy.bundle import BundleHolder, Pinned
 from server.settings import Settings
 from server.vault.cache import SealedCache
 from server.vault.envelope import derive
@@ -71,7 +71,7 @@ class Services:
     code: str
     journal: Journal
     journal_seal_key: bytes
-    policy: BundleHolder
+    policy: BundleHolder | Pinned
     decoder: DecoderPool
     tokens: TokenVerifier
     claim_paths: ClaimPaths

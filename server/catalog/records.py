@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, Select, insert, select, update
 
 from server.catalog.access import Access
+from server.catalog.consents import consent_of, value_of
 from server.catalog.schema import instances, series, studies
 from server.errors import SealBroken
 from server.model import (
@@ -21,6 +22,7 @@ from server.model import (
     ReviewReason,
     ScreeningState,
     SeriesRecord,
+    StudyLabel,
     StudyLabels,
     StudyRecord,
 )
@@ -95,11 +97,15 @@ def open_study(access: Access, row: bytes, token: bytes, sealed: bytes) -> Opene
             stored_at=labels["at"],
             departments=frozenset(labels["departments"]),
             care_team=frozenset(labels["care_team"]),
+            # Rows sealed before there were labels, consents and modalities.
+            labels=frozenset(map(StudyLabel, labels.get("labels", []))),
+            consent=consent_of(labels.get("consent")),
         ),
         revision=bytes.fromhex(value["revision"]),
         attributes=value["attributes"],
         row_keys=_row_keys(value["row_keys"]),
         identifies=_identifies(value),
+        modalities=frozenset(value.get("modalities", ["unknown"])),
     )
     return OpenedStudy(record=record, sequence=value["sequence"])
 
@@ -174,11 +180,14 @@ def study_value(record: StudyRecord, sequence: int) -> JSONObject:
             "at": float(labels.stored_at),
             "departments": sorted(labels.departments),
             "care_team": sorted(labels.care_team),
+            "labels": sorted(labels.labels),
+            "consent": value_of(labels.consent),
         },
         "revision": record.revision.hex(),
         "attributes": record.attributes,
         "row_keys": _key_values(record.row_keys),
         "identifies": _identifying_values(record),
+        "modalities": sorted(record.modalities),
         "sequence": sequence,
     }
 
