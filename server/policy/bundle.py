@@ -1,8 +1,8 @@
 """The policy bundle: read once, checked as a whole, fingerprinted, then in force until a better one is read.
 
 The directory holds files of rules (`*.cedar`), `schema.cedarschema`, `levels/*.toml` with `levels/order.toml` among
-them, `cases/*.toml`, and `safe-private.toml`. Whatever is wrong with any of it is told at once, and nothing of it comes
-into force.
+them, `cases/*.toml`, `claims/*.cedar` and `safe-private.toml`. Whatever is wrong with any of it is told at once, and
+nothing of it comes into force.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from server.model import Approval, Choice, MaskingLevel, Purpose, StudyLabel, Zo
 from server.policy.cases import FORBIDDEN, GRANTED, NOT_FOUND, read_cases, run_cases
 from server.policy.levels import read_level
 from server.policy.order import read_order
-from server.policy.rules import SCHEMA_FILE, read_rules
+from server.policy.rules import SCHEMA_FILE, read_claims, read_rules
 from server.policy.safe_private import SAFE_PRIVATE_FILE, read_safe_private
 from server.policy.words import GOVERNANCE, BundleProblems, Case, PolicyBundle, RuleBook
 
@@ -50,6 +50,7 @@ def read_files(directory: Path) -> Mapping[str, bytes]:
         directory = directory.resolve(strict=True)
         paths = [
             *sorted(directory.glob("*.cedar")),
+            *sorted((directory / "claims").glob("*.cedar")),
             directory / SCHEMA_FILE,
             *sorted((directory / "levels").glob("*.toml")),
             *sorted((directory / "cases").glob("*.toml")),
@@ -74,7 +75,9 @@ def build(files: Mapping[str, bytes]) -> PolicyBundle:
     levels = _levels(problems, files)
     cases = _cases(problems, files)
     ordered = None if problems else _collect(problems, lambda: read_order(files.get(_ORDER_FILE, b""), levels))
-    if book is None or ordered is None or problems:
+    stated = {name: content for name, content in files.items() if name.startswith("claims/")}
+    claims = None if book is None else _collect(problems, partial(read_claims, stated, book.schema))
+    if book is None or ordered is None or claims is None or problems:
         raise BundleProblems(tuple(problems))
     order, ladders = ordered
     bundle = PolicyBundle(
@@ -84,6 +87,8 @@ def build(files: Mapping[str, bytes]) -> PolicyBundle:
         order=order,
         ladders=ladders,
         cases=tuple(cases),
+        claims=claims[0],
+        claim_set=claims[1],
     )
     problems += _disagreements(book, bundle)
     problems = problems or list(_failures(bundle))

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from server.model import Action, Caller, Deny, StudyRecord
 from server.policy.decide import candidates, choose_role, decide, govern
 from server.policy.facts import Unusable, caller_entity, request_context, study_entity, study_facts
+from server.policy.instead import instead
 from server.policy.rules import Answer, Question, ask
 from server.policy.words import GOVERNANCE, Grant, PolicyBundle
 
@@ -48,6 +49,8 @@ def _steps(
         yield f"  {name}: {said}"
     decision = decide(bundle, acting, action, study, now)
     yield _refused(decision) if isinstance(decision, Deny) else f"decision: answered at level {decision.level.name}"
+    if study is not None:
+        yield from (f"otherwise: {way}" for way in instead(bundle, acting, action, study, now))
 
 
 def _answers(

@@ -61,7 +61,7 @@ def read_rules(files: Mapping[str, bytes], schema: bytes) -> RuleBook:
     actions = {name: _QUOTED.findall(groups) for name, groups in _ACTIONS.findall(rendered)}
     enums = {name: tuple(_QUOTED.findall(members)) for name, members in _ENUMS.findall(rendered)}
     return RuleBook(
-        policies=cedarpy.PolicySet.from_str("\n".join(content.decode() for _, content in sorted(files.items()))),
+        policies=_together(files),
         schema=schema_handle,
         rules=MappingProxyType(found),
         actions=frozenset(actions),
@@ -69,6 +69,32 @@ def read_rules(files: Mapping[str, bytes], schema: bytes) -> RuleBook:
         enums=MappingProxyType(enums),
         sights=sights(found.values(), enums.get("Role", ())),
     )
+
+
+def read_claims(files: Mapping[str, bytes], schema: cedarpy.Schema) -> tuple[Mapping[str, Rule], cedarpy.PolicySet]:
+    """Parse and validate claims. Raises `BundleProblems`."""
+    problems: list[str] = []
+    found: dict[str, Rule] = {}
+    for name, content in sorted(files.items()):
+        for template in _parsed(name, content, schema, problems):
+            rule = _rule(name, template)
+            problems += [f"{name}: {sentence}" for sentence in _rule_problems(rule, found)]
+            if rule.permits:
+                problems.append(f"{name}: `{rule.identifier}` permits; a claim says what is never permitted")
+            found[rule.identifier] = rule
+    if problems:
+        raise BundleProblems(tuple(problems))
+    return MappingProxyType(found), _together(files)
+
+
+def alone(rule: Rule) -> cedarpy.PolicySet:
+    """A policy set of one rule."""
+    one = rule.parsed
+    return cedarpy.PolicySet.from_pst(pst.PolicySet(templates={}, static_policies={one.id: one}, template_links=()))
+
+
+def _together(files: Mapping[str, bytes]) -> cedarpy.PolicySet:
+    return cedarpy.PolicySet.from_str("\n".join(content.decode() for _, content in sorted(files.items())))
 
 
 def _parsed(name: str, content: bytes, schema: cedarpy.Schema, problems: list[str]) -> Iterable[pst.Template]:

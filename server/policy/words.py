@@ -122,6 +122,7 @@ class Grant:
 class PolicyBundle:
     """Everything a decision needs. `ladders` gives each role its levels, most masked first; empty: sees no film.
 
+    `claims` are rules that decide nothing: each a `forbid` that says what is never permitted; `claim_set` holds them.
     `fingerprint` is the SHA-256 in hexadecimal of all the files that the bundle was made of.
     """
 
@@ -131,6 +132,8 @@ class PolicyBundle:
     order: LevelOrder
     ladders: Mapping[str, tuple[str, ...]]
     cases: tuple[Case, ...]
+    claims: Mapping[str, Rule]
+    claim_set: cedarpy.PolicySet
 
     @property
     def roles(self) -> frozenset[str]:
