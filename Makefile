@@ -5,7 +5,7 @@ DATA ?= demo-data
 PORT ?= 8080
 .DEFAULT_GOAL := help
 
-.PHONY: help install demo test check bench kill-test lock readme clean
+.PHONY: help install demo test check prove bench kill-test lock readme clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -26,7 +26,11 @@ check: install  ## types and style
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 
-test: check  ## all that CI runs: types, style, tests
+prove: install  ## the shipped policy: is it complete, do its claims hold in every situation
+	$(VENV)/bin/safelight policy check
+	$(VENV)/bin/safelight policy prove
+
+test: check prove  ## all that CI runs: types, style, the policy's proofs, tests
 	tests/needs.sh
 	$(VENV)/bin/python -m pytest -q
 

@@ -17,7 +17,7 @@ from server.model import Action, Ask, Caller, PatientIdentity, Zone
 from server.policy.bundle import load
 from server.policy.cases import run_cases
 from server.policy.check import oddities, remarks
-from server.policy.claims import prove_all, try_all
+from server.policy.claims import cells, prove_all, try_all
 from server.policy.difference import differences, ladders
 from server.policy.explain import explain
 from server.screening.devices import DEVICES_FILE, read_devices
@@ -105,7 +105,7 @@ def prove(policies: Path) -> None:
     """
     bundle = load(policies)
     begun = time.monotonic()
-    tried = try_all(bundle)
+    tried = try_all(bundle, cells(bundle))
     click.echo(
         f"{tried.situations} situations in {tried.cells} cells of role and action put to the engine, "
         f"{tried.permitted} permitted, {time.monotonic() - begun:.1f} s"

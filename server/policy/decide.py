@@ -171,7 +171,7 @@ def _kind_or_none(bundle: PolicyBundle, caller: Caller, study: StudyRecord, now:
         facts = study_facts(study, now)
     except Unusable:
         return None
-    seen = seen_by(facts, caller, bundle.book.sights[caller.acting_role or ""])
+    seen = seen_by(facts, caller, bundle.book)
     return seen, study.patient in caller.circumstances.broken_glass
 
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from server.model import Action, Caller, Choice, Purpose, StudyRecord
-from server.policy.words import Sight
+from server.policy.words import RuleBook, Sight
 
 ARCHIVE: Mapping[str, object] = {"uid": {"type": "Archive", "id": "archive"}, "attrs": {}, "parents": []}
 """What the acts of governance are about: this server as a whole."""
@@ -70,16 +70,28 @@ _NEUTRAL = StudyFacts(
 )
 
 
-def seen_by(facts: StudyFacts, caller: Caller, sights: Mapping[str, Sight]) -> StudyFacts:
+def seen_by(facts: StudyFacts, caller: Caller, book: RuleBook) -> StudyFacts:
     """What the rules about the caller's role can tell of the facts, so that equal ones are decided once.
 
-    What no rule looks at is left out; what they only hold against the caller's own is kept where it agrees with that.
+    What no rule looks at is left out; what they only hold against the caller's own is kept where it agrees with that;
+    of ages between two bounds that the rules name, one stands for all.
     """
+    sights = book.sights[caller.acting_role or ""]
     kept = {name: getattr(facts, name) for name, sight in sights.items() if sight is Sight.VALUE}
     for name, sight in sights.items():
         if sight is Sight.OWN:
             kept[name] = _own(name, facts, caller)
+    if "age_hours" in kept and book.age_bounds is not None:
+        kept["age_hours"] = _between(facts.age_hours, book.age_bounds)
     return replace(_NEUTRAL, **kept)
+
+
+def _between(age: int, bounds: tuple[int, ...]) -> int:
+    """An age itself where it is a bound; else the first after the bound below it, or the last before all bounds."""
+    below = [bound for bound in bounds if bound <= age]
+    if not below:
+        return bounds[0] - 1 if bounds else 0
+    return below[-1] if below[-1] == age else below[-1] + 1
 
 
 def _own(name: str, facts: StudyFacts, caller: Caller) -> object:

@@ -44,6 +44,29 @@ def sights(rules: Iterable[Rule], roles: Iterable[str]) -> Mapping[str, Mapping[
     return MappingProxyType({role: _joined(seen for about, seen in read if about in (None, role)) for role in roles})
 
 
+_COMPARISONS = frozenset({"eq", "not_eq", "less", "less_eq", "greater", "greater_eq"})
+
+
+def age_bounds(rules: Iterable[Rule]) -> tuple[int, ...] | None:
+    """The numbers that rules hold an age against, ascending; None where one does anything else with it."""
+    bounds = list(_bounds([rule.parsed.clauses for rule in rules]))
+    return None if None in bounds else tuple(sorted({bound for bound in bounds if bound is not None}))
+
+
+def _bounds(node: object) -> Iterator[int | None]:
+    if isinstance(node, pst.BinaryOp) and node.op in _COMPARISONS:
+        sides = (node.left, node.right)
+        numbers = [side.value for side in sides if isinstance(side, pst.LongLit)]
+        if numbers and any(_attribute(side) == ("resource", "age_hours") for side in sides):
+            yield from numbers
+            return
+    if _attribute(node) == ("resource", "age_hours"):
+        yield None
+        return
+    for part in parts(node):
+        yield from _bounds(part)
+
+
 def _joined(seen: Iterable[Mapping[str, Sight]]) -> Mapping[str, Sight]:
     found: dict[str, Sight] = {}
     for one in seen:

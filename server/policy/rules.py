@@ -15,7 +15,7 @@ from types import MappingProxyType
 import cedarpy
 from cedarpy import pst
 
-from server.policy.mentions import sights
+from server.policy.mentions import age_bounds, sights
 from server.policy.words import BundleProblems, Rule, RuleBook
 
 SCHEMA_FILE = "schema.cedarschema"
@@ -68,6 +68,7 @@ def read_rules(files: Mapping[str, bytes], schema: bytes) -> RuleBook:
         views=frozenset(name for name, groups in actions.items() if "view" in groups),
         enums=MappingProxyType(enums),
         sights=sights(found.values(), enums.get("Role", ())),
+        age_bounds=age_bounds(found.values()),
     )
 
 

@@ -64,6 +64,7 @@ class RuleBook:
 
     `enums` gives the members of each closed list of the schema, `views` are the actions in its group "view".
     `sights` maps each role to the attributes of a study that any rule about it reads, and whether as a `Sight`.
+    `age_bounds` are the numbers that an age is held against, None where a rule does anything else with it.
     """
 
     policies: cedarpy.PolicySet
@@ -73,6 +74,7 @@ class RuleBook:
     views: frozenset[str]
     enums: Mapping[str, tuple[str, ...]]
     sights: Mapping[str, Mapping[str, Sight]]
+    age_bounds: tuple[int, ...] | None
 
     @property
     def roles(self) -> frozenset[str]:

@@ -53,7 +53,7 @@ def changed(path: str, *pairs: tuple[str, str]) -> dict[str, bytes]:
 
 
 def rule_files() -> dict[str, bytes]:
-    return {path: content for path, content in shipped_files().items() if path.endswith(".cedar")}
+    return {path: content for path, content in shipped_files().items() if path.endswith(".cedar") and "/" not in path}
 
 
 def rules_text() -> str:
