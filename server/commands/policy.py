@@ -125,7 +125,7 @@ def prove(policies: Path) -> None:
 
 
 @command.command("explain")
-@click.option("--as", "user", required=True, help="A user of the demo, a role, or a subject (then with --role).")
+@click.option("--as", "user", default="someone", help="A user of the demo, a role, or a subject (with --role).")
 @click.option("--role", help="The acting role.")
 @click.option("--department", "departments", multiple=True)
 @click.option("--project")

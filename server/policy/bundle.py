@@ -100,8 +100,9 @@ def build(files: Mapping[str, bytes]) -> PolicyBundle:
 def _levels(problems: list[str], files: Mapping[str, bytes]) -> dict[str, MaskingLevel]:
     levels = {}
     listed = _collect(problems, lambda: read_safe_private(files.get(SAFE_PRIVATE_FILE, b""))) or ()
-    for name, content in _in_folder(files, "levels"):
-        if name != "order" and (level := _collect(problems, partial(read_level, name, content, listed))):
+    written = {name: content for name, content in _in_folder(files, "levels") if name != "order"}
+    for name, content in written.items():
+        if level := _collect(problems, partial(read_level, name, content, listed, written)):
             levels[name] = level
     return levels
 

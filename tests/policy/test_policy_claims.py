@@ -11,7 +11,7 @@ from policy_helpers import ONE_CASE, changed_rules, shipped
 from server.policy.bundle import build
 from server.policy.claims import CHANGES, cells, prove_changes, prove_claims, try_all
 from server.policy.points import answered, answers
-from server.policy.space import BASE, PATIENTS, Cell, NotFinite, applies, cell
+from server.policy.space import BASE, PATIENTS, Cell, NotFinite, Point, Value, applies, cell
 from server.policy.symbolic import Formulas
 from server.policy.words import BundleProblems, PolicyBundle
 
@@ -133,7 +133,7 @@ def test_formulas_and_engine_agree(here: Cell) -> None:
         assert formulas.at(allowed, here, point) is answer.allowed, point
 
 
-def answers_of(here: Cell, most: int) -> list[tuple[tuple[object, ...], bool]]:
+def answers_of(here: Cell, most: int) -> list[tuple[Point, bool]]:
     every = list(here.points())
     some = random.Random(5).sample(every, min(len(every), most))
     return [(point, answer.allowed) for point, answer in zip(some, answered(shipped().book, here, some), strict=True)]
@@ -142,7 +142,7 @@ def answers_of(here: Cell, most: int) -> list[tuple[tuple[object, ...], bool]]:
 @pytest.mark.parametrize("here", CELLS, ids=lambda one: f"{one.role}-{one.action}")
 def test_what_a_cell_leaves_out_changes_no_answer(here: Cell) -> None:
     chance = random.Random(6)
-    others = {
+    others: dict[str, Value] = {
         "principal.departments": ("radiology",),
         "principal.patient": "own",
         "principal.project": "another",
