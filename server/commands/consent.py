@@ -9,7 +9,7 @@ import click
 from server.commands.opening import data_option, services_of
 from server.model import Action, AuditEvent, Choice, Consent, check_uid
 
-_choice = click.Choice(list(Choice))
+_choice = click.Choice([one.value for one in Choice])
 
 
 @click.command()

@@ -18,7 +18,7 @@ from server.model import Action, AuditEvent, StudyLabel, check_uid
     "--label",
     "labels",
     multiple=True,
-    type=click.Choice([*StudyLabel, "none"]),
+    type=click.Choice([*(one.value for one in StudyLabel), "none"]),
     help="What holds the study more closely; repeatable. Without it the labels stay; `none` takes all away.",
 )
 @data_option

@@ -50,8 +50,6 @@ def check(policies: Path) -> None:
     found = [*oddities(bundle)]
     for sentence in found:
         click.echo(sentence, err=True)
-    for sentence in remarks(bundle):
-        click.echo(f"note: {sentence}")
     if found:
         sys.exit(1)
     click.echo(
@@ -59,6 +57,8 @@ def check(policies: Path) -> None:
         f"{len(bundle.claims)} claims, {len(devices)} device rules, "
         f"{bundle.fingerprint}"
     )
+    for sentence in remarks(bundle):
+        click.echo(f"note: {sentence}")
 
 
 def _devices(policies: Path) -> bytes:
@@ -131,7 +131,7 @@ def prove(policies: Path) -> None:
 @click.option("--project")
 @click.option("--purpose", help="Purpose of use, an HL7 v3 code.")
 @click.option("--patient", help="Patient binding, ISSUER|ID.")
-@click.option("--zone", type=click.Choice(list(Zone)), default=Zone.UNKNOWN.value, show_default=True)
+@click.option("--zone", type=click.Choice([one.value for one in Zone]), default=Zone.UNKNOWN.value, show_default=True)
 @click.option("--broken-glass", is_flag=True, help="As if the glass were broken for the study's patient.")
 @click.option("--action", type=click.Choice([one.value for one in Action]), default=Action.RETRIEVE_RENDERED.value)
 @click.option("--study", required=True, help="The original Study Instance UID.")
