@@ -26,7 +26,11 @@ check: install  ## types and style
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 
-test: check  ## all that CI runs: types, style, tests
+prove: install  ## the shipped policy: is it complete, do its claims hold in every situation
+	$(VENV)/bin/safelight policy check
+	$(VENV)/bin/safelight policy prove
+
+test: check prove  ## all that CI runs: types, style, the policy's proofs, tests
 	tests/needs.sh
 	$(VENV)/bin/python -m pytest -q -n auto --dist worksteal
 

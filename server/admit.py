@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 
+from server.circumstances import placed
 from server.errors import Forbidden, NotFound
 from server.metadata.pseudonyms import IdentityMapping, Names, Pseudonyms, domain_key, row_key_of_uid
 from server.model import (
@@ -77,12 +78,15 @@ def forbidden(denied: Deny) -> Forbidden:
     return Forbidden(denied.hint) if denied.hint else Forbidden()
 
 
-def acting(bundle: PolicyBundle, ask: Ask) -> Caller:
-    """The caller in the one role that is in force. Raises `Forbidden`, with a hint where naming a role would help."""
+def acting(services: Services, bundle: PolicyBundle, ask: Ask) -> Caller:
+    """The caller in the one role that is in force, in the circumstances of the request.
+
+    Raises `Forbidden`, with a hint where naming a role would help.
+    """
     chosen = choose_role(bundle, ask.caller, ask.requested_role)
     if isinstance(chosen, Deny):
         raise forbidden(chosen)
-    return chosen
+    return placed(services, ask, chosen)
 
 
 def views(services: Services, bundle: PolicyBundle, caller: Caller, action: Action) -> list[View]:
@@ -123,7 +127,7 @@ def admit(
         if uid is not None:
             check_uid(uid)
     bundle = services.policy.current
-    caller = acting(bundle, ask)
+    caller = acting(services, bundle, ask)
     for view in views(services, bundle, caller, action):
         found = _instances(services, view, study, series, instance)
         if not found:

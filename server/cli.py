@@ -14,6 +14,7 @@ from server.logs import configuration
 
 COMMANDS = {
     "audit": "audit",
+    "consent": "consent",
     "demo": "demo",
     "explain": "explain",
     "health": "health",

@@ -66,7 +66,7 @@ class Storer:
 def storer_of(services: Services, ask: Ask) -> tuple[Ask, Storer]:
     """The acting role's right to store. Raises `Forbidden` for every role that the policy does not let store."""
     bundle = services.policy.current
-    caller = acting(bundle, ask)
+    caller = acting(services, bundle, ask)
     decision = govern(bundle, caller, Action.STORE)
     if isinstance(decision, Deny):
         raise forbidden(decision)

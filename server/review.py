@@ -151,7 +151,7 @@ def _said(one: InstanceRecord, verdict: Verdict) -> str:
 
 def _seen(services: Services, ask: Ask, films: list[Waiting]) -> Iterator[tuple[View, Waiting]]:
     bundle = services.policy.current
-    caller = acting(bundle, ask)
+    caller = acting(services, bundle, ask)
     worlds = {view.level.name: view for view in views(services, bundle, caller, Action.RETRIEVE_RENDERED)}
     studies = [one.instance.study for one in films]
     decisions = decide_many(bundle, caller, Action.RETRIEVE_RENDERED, studies, services.clock())

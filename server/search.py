@@ -131,7 +131,7 @@ def _page(services: Services, ask: Ask, query: Query, study: str | None, series:
         if uid is not None:
             check_uid(uid)
     bundle = services.policy.current
-    caller = acting(bundle, ask)
+    caller = acting(services, bundle, ask)
     page: list[Match] = []
     count = 0
     for view in views(services, bundle, caller, Action.SEARCH):

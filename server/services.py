@@ -32,7 +32,7 @@ from server.catalog.migrate import migrate
 from server.errors import ConfigurationError
 from server.model import Randomness
 from server.pixels.pool import DecoderPool, Gate
-from server.policy.bundle import BundleHolder
+from server.policy.bundle import BundleHolder, Pinned
 from server.settings import Settings
 from server.vault.cache import SealedCache, SealedCaches
 from server.vault.copies import SealedCopies
@@ -76,7 +76,7 @@ class Services:
     code: str
     journal: Journal
     journal_seal_key: bytes
-    policy: BundleHolder
+    policy: BundleHolder | Pinned
     decoder: DecoderPool
     tokens: TokenVerifier
     claim_paths: ClaimPaths

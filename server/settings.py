@@ -10,11 +10,14 @@ from __future__ import annotations
 import json
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from server.errors import ConfigurationError
+from server.model import Zone
 
 DEMO_MARK = "demo.json"
 _WHOLE = frozenset({
@@ -31,9 +34,10 @@ class Settings:
     `data` holds database, sealed objects and journal; `keyring` the key-encryption keys, outside of `data`.
     `database` is a SQLAlchemy URL. `public_url` is the origin that clients see, without a trailing slash.
     `issuer` and `audience` are what a token must say; `claims` maps roles, project, purpose, patient and departments
-    to claim paths. `max_request_bytes` bounds one request body, `max_object_bytes` one inflated object. `decodes` is
-    how many frames one worker decodes and masks at a time, `decode_wait_seconds` how long a request waits for its turn;
-    `cache_bytes` bounds the prepared forms, `answer_bytes` the masked answers that are kept.
+    to claim paths. `zones` maps a network zone to its networks (CIDR), `time_zone` is the hospital's (IANA), for rules
+    that look at either. `max_request_bytes` bounds one request body, `max_object_bytes` one inflated object. `decodes`
+    is how many frames one worker decodes and masks at a time, `decode_wait_seconds` how long a request waits for its
+    turn; `cache_bytes` bounds the prepared forms, `answer_bytes` the masked answers that are kept.
     """
 
     data: Path
@@ -62,6 +66,8 @@ class Settings:
     cache_bytes: int = 1024 * 1024 * 1024
     answer_bytes: int = 4 * 1024 * 1024 * 1024
     policy_reload_seconds: float = 5.0
+    time_zone: str = "UTC"
+    zones: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def objects(self) -> Path:
@@ -103,18 +109,28 @@ def _convert(name: str, value: object) -> object:
     if name in {"algorithms", "token_types"}:
         return tuple(value.replace(",", " ").split()) if isinstance(value, str) else tuple(map(str, _list(name, value)))
     if name == "claims":
-        try:
-            table = json.loads(value) if isinstance(value, str) else value
-        except ValueError as error:
-            raise ConfigurationError("claims is a JSON object when it is given in the environment") from error
-        if not isinstance(table, dict):
-            raise ConfigurationError("claims is a table from a name to a claim path")
-        return {str(key): str(path) for key, path in table.items()}
+        return {key: str(path) for key, path in _table(name, value).items()}
+    if name == "zones":
+        return {key: tuple(map(str, _list(name, networks))) for key, networks in _table(name, value).items()}
+    return _convert_number(name, value)
+
+
+def _convert_number(name: str, value: object) -> object:
     if name in _WHOLE:
         return _number(name, value, int)
     if name in {"decoder_seconds", "decode_wait_seconds", "policy_reload_seconds"}:
         return _number(name, value, float)
     return str(value)
+
+
+def _table(name: str, value: object) -> dict[str, object]:
+    try:
+        table = json.loads(value) if isinstance(value, str) else value
+    except ValueError as error:
+        raise ConfigurationError(f"{name} is a JSON object when it is given in the environment") from error
+    if not isinstance(table, dict):
+        raise ConfigurationError(f"{name} is a table")
+    return {str(key): item for key, item in table.items()}
 
 
 def _list(name: str, value: object) -> list[object]:
@@ -152,7 +168,30 @@ def check(settings: Settings) -> Settings:
     allowed = {"roles", "project", "purpose", "patient", "departments"}
     if unknown := sorted(set(settings.claims) - allowed):
         raise ConfigurationError(f"unknown claims: {', '.join(unknown)}")
+    try:
+        ZoneInfo(settings.time_zone)
+    except (ZoneInfoNotFoundError, ValueError) as error:
+        raise ConfigurationError("time_zone is a name such as Europe/Berlin") from error
+    if unknown := sorted(set(settings.zones) - (set(Zone) - {Zone.UNKNOWN})):
+        raise ConfigurationError(f"unknown zones: {', '.join(unknown)}")
+    try:
+        zone_of("::1", settings.zones)
+    except ValueError as error:
+        raise ConfigurationError("zones are lists of networks such as 10.1.0.0/16") from error
     return settings
+
+
+def zone_of(address: str | None, zones: Mapping[str, tuple[str, ...]]) -> Zone:
+    """The zone of the smallest network that an IP address is in; `unknown` for none and for what is no address."""
+    try:
+        here = ip_address(address or "")
+    except ValueError:
+        return Zone.UNKNOWN
+    networks = [(ip_network(network), Zone(name)) for name, listed in zones.items() for network in listed]
+    around = [(network.prefixlen, zone) for network, zone in networks if here in network]
+    # Of two zones that name the same network, neither is believed.
+    longest = {zone for length, zone in around if length == max(length for length, _ in around)}
+    return longest.pop() if len(longest) == 1 else Zone.UNKNOWN
 
 
 def check_production(settings: Settings) -> Settings:

@@ -16,7 +16,7 @@ from server.metadata.deidentify import Shared
 from server.metadata.match import searchable, value_keys
 from server.model import Caller, StudyRecord
 from server.policy.facts import Unusable, study_facts
-from server.policy.mentions import looked_at
+from server.policy.mentions import STUDY_ATTRIBUTES, looked_at
 from server.policy.words import PolicyBundle
 from server.rows import Candidate, Contents, order_of, study_row
 from server.services import Services
@@ -202,17 +202,12 @@ def opened(asked: Asked, token: bytes, sealed: bytes) -> tuple[Line, bytes]:
 
 def _facts(asked: Asked, record: StudyRecord) -> dict[str, Any]:
     """What the rules may look at but the age; a record that they cannot be asked about is of a kind of its own."""
+    names = sorted(STUDY_ATTRIBUTES - {"age_hours"})
     try:
         facts = study_facts(record, asked.services.clock())
     except Unusable:
-        return dict.fromkeys(("departments", "care_team", "stored_by", "stored_department", "patient"), record.row)
-    return {
-        "departments": facts.departments,
-        "care_team": facts.care_team,
-        "stored_by": facts.stored_by,
-        "stored_department": facts.stored_department,
-        "patient": (facts.patient_issuer, facts.patient_id),
-    }
+        return dict.fromkeys(names, record.row)
+    return {name: getattr(facts, name) for name in names}
 
 
 def _frozen(facts: Mapping[str, Any]) -> dict[str, Hashable]:

@@ -45,7 +45,8 @@ def prepared(
     services: Services, bundle: PolicyBundle, caller: Caller, view: View, query: Query, page: slice
 ) -> Prepared | None:
     """The answer of a world, its rows ready to be sent; None where only the slow way has one."""
-    if query.level is not SearchLevel.STUDY:
+    # Kinds of study are told apart without the patient, whom a broken glass is about.
+    if query.level is not SearchLevel.STUDY or caller.circumstances.broken_glass:
         return None
     asked = asked_in(services, bundle, caller, view)
     return _in_world(asked, lambda held, listing: _found(asked, held, listing, query, page))

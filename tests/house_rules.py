@@ -15,14 +15,15 @@ ROOT = Path(__file__).resolve().parents[1]
 STAGES = frozenset({"auth", "policy", "catalog", "vault", "pixels", "metadata", "screening", "audit"})
 WORDS = frozenset({"errors", "model", "settings"})
 SHELLS = frozenset({"web", "demo", "commands", "cli", "__main__"})
-# A heavy optional library may be imported where it is used: (module, library). So far none needs to be.
-LATE_IMPORTS: frozenset[tuple[str, str]] = frozenset()
+# A heavy optional library may be imported where it is used: (module, library).
+LATE_IMPORTS = frozenset({("server.policy.symbolic", "z3")})
 IMPORTS_BY_NAME = frozenset({"server.cli"})
 GENERATED = frozenset({"server.model.ps315_2026d", "server.metadata.iod_types", "server.metadata.terms"})
 HOMES = {
     "flask": {"web", "demo"}, "werkzeug": {"web", "demo"}, "jinja2": {"web", "demo"}, "gunicorn": {"web"},
     "sqlalchemy": {"catalog", "services"}, "alembic": {"catalog"}, "pg8000": {"catalog"}, "sqlite3": {"catalog"},
-    "cedarpy": {"policy"}, "openvino": {"screening"}, "SimpleITK": {"screening"}, "click": {"commands", "cli"},
+    "cedarpy": {"policy"}, "z3": {"policy"},
+    "openvino": {"screening"}, "SimpleITK": {"screening"}, "click": {"commands", "cli"},
 }  # fmt: skip
 CHANCE = frozenset({"time", "random", "secrets", "uuid"})
 CLOCKS = frozenset({"now", "utcnow", "today", "default_rng"})
@@ -74,7 +75,7 @@ RESERVED = {
     "server.metadata.masked.masked_dataset": ("server.metadata.deidentify",),
     "server.metadata.masked.with_pixel_form": ("server.develop",),
 }
-DEMO_USERS = frozenset({"server.commands.demo", "server.commands.token"})
+DEMO_USERS = frozenset({"server.commands.demo", "server.commands.token", "server.commands.policy"})
 PERMISSIVE = frozenset({"RegionStyle.KEEP", "ElementAction.KEEP", "ScreeningState.SCREENED", "True"})
 NO_DEFAULTS = frozenset({"MaskingLevel", "ElementRules", "Permit", "MaskedFrame", "MaskedDataset", "MaskedPicture"})
 

@@ -37,6 +37,8 @@ OPEN = frozenset(
 GOVERNED = {
     Action.STORE: {"technologist"},
     Action.LABEL: {"security-administrator"},
+    Action.RECORD_CONSENT: {"front-desk"},
+    Action.APPROVE_PROJECT: {"security-administrator"},
     Action.READ_AUDIT: {"security-auditor"},
     Action.READ_QUEUE: {"privacy-reviewer"},
     Action.SETTLE: {"privacy-reviewer"},
@@ -61,6 +63,10 @@ class Probe:
             body = {"data": part10_bytes(chest_film())}
         elif self.action is Action.LABEL:
             body = {"json": LABELS}
+        elif self.action is Action.RECORD_CONSENT:
+            body = {"json": {"disclosure": "unsaid", "research": "unsaid"}}
+        elif self.action is Action.APPROVE_PROJECT:
+            body = {"json": {"approved_until": "2099-12-31"}}
         elif self.action is Action.SETTLE:
             body = {"json": {"verdict": "mask-wholly"}}
         return house.request(self.method, self.path, user, headers=headers, **body)
@@ -81,7 +87,14 @@ def probes(house: House, app: Flask, user: str) -> list[Probe]:
     stored = (film.StudyInstanceUID, film.SeriesInstanceUID, film.SOPInstanceUID)
     seen = [re.findall(r"[0-9][0-9.]+[0-9]", path) for path in house.instances(user)]
     study, series, instance = seen[0] if seen else stored
-    names = {"study": study, "series": series, "instance": instance, "frames": "1", "element": "7FE00010"}
+    names = {
+        "study": study,
+        "series": series,
+        "instance": instance,
+        "project": "a-project",
+        "frames": "1",
+        "element": "7FE00010",
+    }
     found = []
     for method, rule in rules_of(app):
         if (method, rule) in OPEN:

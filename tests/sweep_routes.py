@@ -29,7 +29,7 @@ Rule = tuple[str, str]
 FORM_TOKEN = "form-token"
 COOKIE = "safelight-demo"
 # What only ever takes a token, never a browser's session.
-_BY_TOKEN = ("/dicomweb", "/wado", "/labels", "/audit", "/review", "/metrics")
+_BY_TOKEN = ("/dicomweb", "/wado", "/labels", "/consents", "/projects", "/audit", "/review", "/metrics")
 # What a bulk data path may name: the pixels, and everything binary that the films hide something in.
 ELEMENTS = ("7FE00010", "00111002", "60003000", "50003000", "00420011", "00282000", "FFFCFFFC", "00880200/0/7FE00010")
 # What may be written into a picture or put beside it, and turned into other colours.
@@ -260,6 +260,7 @@ def _in_other_forms(rule: Rule, path: str) -> Iterator[Call]:
 
 _OF_ONE_FILM = (
     "/films/<study>/<series>/<instance>",
+    "/labels/studies/<study>",
     "/review/studies/<study>/series/<series>/instances/<instance>",
 )
 _PLAIN = {
@@ -268,6 +269,7 @@ _PLAIN = {
     "/callback": ("/callback", "/callback?state=CANARY-STATE&code=CANARY-CODE"),
     "/healthz": ("/healthz",),
     "/metrics": ("/metrics",),
+    "/projects": ("/projects",),
     "/review": ("/review", "/review?limit=1", "/review?limit=CANARY"),
     "/conformance": ("/conformance", "/conformance?accept=application/json"),
     "/openapi.json": ("/openapi.json",),

@@ -23,6 +23,8 @@ WRITTEN: frozenset[Rule] = frozenset(
         ("POST", "/dicomweb/studies"),
         ("POST", "/dicomweb/studies/<study>"),
         ("PUT", "/labels/studies/<study>"),
+        ("PUT", "/consents/studies/<study>"),
+        ("PUT", "/projects/<project>"),
         ("PUT", "/review/studies/<study>/series/<series>/instances/<instance>"),
         ("POST", "/role"),
         ("POST", "/sign-out"),

@@ -419,3 +419,44 @@ def test_init_refuses_to_become_a_demo(production: Production, tmp_path: Path) -
     done = here("init", env=production.but(data=tmp_path / "data", keyring=tmp_path / "keys" / "k.json"))
     assert done.returncode == 1
     assert not (tmp_path / "keys").exists()
+
+
+def test_what_the_rules_look_at_is_set_by_command(filled: Demo) -> None:
+    study = made_up_uid("study", 1)
+
+    def ran(*words: str) -> str:
+        done = here(*words)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    as_researcher = ("policy", "explain", "--as", "researcher", "--study", study, "--data", str(filled.data))
+    assert "decision: answered at level deidentified" in ran(*as_researcher)
+    ran("label", study, "--department", "radiology", "--label", "vip", "--data", str(filled.data))
+    told = ran(*as_researcher)
+    assert "forbidden by not-for-projects" in told
+    assert "otherwise: level deidentified, if it were not labelled vip" in told
+    ran("label", study, "--department", "radiology", "--label", "none", "--data", str(filled.data))
+    words = ("--disclosure", "unsaid", "--research", "opt-out", "--data", str(filled.data))
+    assert "recorded for" in ran("consent", study, *words)
+    assert "forbidden by research-refused" in ran(*as_researcher)
+    ran("consent", study, "--disclosure", "unsaid", "--research", "unsaid", "--data", str(filled.data))
+    ran("project", "approve", "demo-project", "2020-01-31", "--data", str(filled.data))
+    assert ran("project", "list", "--data", str(filled.data)) == "2020-01-31\tdemo-project\n"
+    assert "no rule permits it" in ran(*as_researcher)
+    ran("project", "approve", "demo-project", "2999-12-31", "--data", str(filled.data))
+    assert "decision: answered at level deidentified" in ran(*as_researcher)
+
+
+def test_two_policies_are_compared(tmp_path: Path) -> None:
+    changed = tmp_path / "policies"
+    shutil.copytree(POLICIES, changed)
+    same = here("policy", "diff", str(POLICIES), str(changed))
+    assert (same.returncode, same.stdout) == (0, "0 differences\n")
+    rules = changed / "front-desk.cedar"
+    start = rules.read_text().index('@id("front-desk-consent")')
+    rules.write_text(rules.read_text()[:start])
+    cases = changed / "cases" / "safeguards.toml"
+    cases.write_text(cases.read_text().replace('expect = "granted"', 'expect = "forbidden"', 1))
+    found = here("policy", "diff", str(POLICIES), str(changed))
+    assert found.returncode == 1
+    assert found.stdout.splitlines()[0] == "front-desk loses record-consent in 1 of 1 situations"

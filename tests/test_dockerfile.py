@@ -301,7 +301,7 @@ def test_the_policies_are_inside(image: Image) -> None:
     checked = run(image, command("policy", "check"), image.environment)
     assert checked.returncode == 0, checked.stderr
     shutil.copytree(image.environment["SAFELIGHT_POLICIES"], image.root / "broken")
-    (image.root / "broken" / "access.cedar").write_text("permit(")
+    (image.root / "broken" / "clinicians.cedar").write_text("permit(")
     broken = {**image.environment, "SAFELIGHT_POLICIES": str(image.root / "broken")}
     assert run(image, command("policy", "check"), broken).returncode != 0
 

@@ -195,7 +195,8 @@ def test_a_header_that_is_believed_is_seen(house: House, monkeypatch: pytest.Mon
         ask = identify(request, services)
         if request.headers.get("X-Role") != "clinician":
             return ask
-        caller = replace(ask.caller, roles=frozenset({"clinician"}), departments=frozenset({"radiology"}))
+        roles, departments = frozenset({"clinician"}), frozenset({"radiology"})
+        caller = replace(ask.caller, roles=roles, departments=departments, purpose=None)
         return replace(ask, caller=caller)
 
     monkeypatch.setattr(server.web.answer, "identify", believing)

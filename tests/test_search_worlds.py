@@ -413,11 +413,14 @@ def _end() -> int:
 def test_rules_name_what_they_look_at() -> None:
     files = dict(read_files(POLICIES))
     book = build(files).book
-    assert looked_at(book, "researcher") == frozenset()
-    assert looked_at(book, "front-desk") == frozenset()
-    assert looked_at(book, "clinician") == {"departments", "care_team", "stored_department"}
-    assert looked_at(book, "patient") == {"patient"}
-    assert looked_at(book, "technologist") == {"stored_by", "age_hours"}
+    # What the safeguards look at, whoever asks.
+    always = {"labels", "consent", "care_team"}
+    assert looked_at(book, "researcher") == always
+    assert looked_at(book, "front-desk") == always
+    assert looked_at(book, "clinician") == {*always, "departments", "stored_department"}
+    assert looked_at(book, "patient") == {*always, "patient"}
+    assert looked_at(book, "technologist") == {*always, "stored_by", "age_hours"}
     odd = b'\n@id("odd") @note("Odd.") forbid (principal, action, resource) when { [resource].contains(resource) };\n'
-    found = read_rules(files["access.cedar"] + odd, files["schema.cedarschema"])
+    rules = {path: content for path, content in files.items() if path.endswith(".cedar")}
+    found = read_rules(rules | {"odd.cedar": odd}, files["schema.cedarschema"])
     assert looked_at(found, "researcher") == STUDY_ATTRIBUTES

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from datetime import date
 
 from sqlalchemy import Engine
 
@@ -10,7 +11,7 @@ from server.catalog import (
     changes,
     identifiers,
     keys,
-    labels,
+    projects,
     reads,
     register,
     rejections,
@@ -23,6 +24,7 @@ from server.catalog import (
     uses,
     worlds,
 )
+from server.catalog import labels as study_labels
 from server.catalog.access import Access, RowSealer
 from server.catalog.keys import KeyPurpose, WrappedKey
 from server.catalog.keywords import StudyQuery
@@ -34,6 +36,7 @@ from server.catalog.screening_queue import Outcome
 from server.catalog.tokens import Tokens
 from server.catalog.worlds import Filled, World
 from server.model import (
+    Consent,
     Identifier,
     InstancePath,
     InstanceRecord,
@@ -42,6 +45,7 @@ from server.model import (
     ReviewReason,
     ScreeningState,
     SeriesRecord,
+    StudyLabel,
     StudyRecord,
 )
 
@@ -70,8 +74,31 @@ class Catalog:
         found = reads.find_stored(self._access, sop_instance_uid)
         return None if found is None else (found.record.path, found.body_digest)
 
-    def set_labels(self, study_uid: str, *, departments: Collection[str], care_team: Collection[str]) -> StudyRecord:
-        return labels.set_labels(self._access, study_uid, departments=departments, care_team=care_team)
+    def set_labels(
+        self,
+        study_uid: str,
+        *,
+        departments: Collection[str],
+        care_team: Collection[str],
+        labels: Collection[StudyLabel] | None = None,
+    ) -> StudyRecord:
+        return study_labels.set_labels(
+            self._access, study_uid, departments=departments, care_team=care_team, labels=labels
+        )
+
+    def set_consent(self, study_uid: str, consent: Consent) -> int:
+        return study_labels.set_consent(self._access, study_uid, consent)
+
+    # Projects
+
+    def approve_project(self, name: str, until: date) -> None:
+        projects.approve(self._access, name, until)
+
+    def project_approved_until(self, name: str) -> date | None:
+        return projects.approved_until(self._access, name)
+
+    def projects(self) -> dict[str, date]:
+        return projects.entered(self._access)
 
     # Reading
 

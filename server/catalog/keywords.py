@@ -62,7 +62,7 @@ def study_keywords(patient: PatientIdentity, attributes: Mapping[str, Mapping[st
     found = {Keyword(kind=KeywordKind.ALL): None}
     if patient.patient_id.strip():
         found[Keyword(kind=KeywordKind.PATIENT_ID, value=patient.patient_id.strip())] = None
-        found[_patient_keyword(patient.patient_id, patient.issuer)] = None
+        found[patient_keyword(patient.patient_id, patient.issuer)] = None
     if accession := _text(attributes, _ACCESSION_NUMBER).strip():
         found[Keyword(kind=KeywordKind.ACCESSION, value=accession)] = None
     name, *groups = _names(attributes)
@@ -85,7 +85,7 @@ def choices(query: StudyQuery) -> list[tuple[Keyword, ...]]:
     if query.patient_id and query.patient_id.strip() and _literal(query.patient_id):
         plain = query.patient_id.strip()
         issuer = query.issuer
-        both = _patient_keyword(plain, issuer) if issuer is not None and _literal(issuer) else None
+        both = patient_keyword(plain, issuer) if issuer is not None and _literal(issuer) else None
         found.append((both or Keyword(kind=KeywordKind.PATIENT_ID, value=plain),))
     if query.accession_number and query.accession_number.strip() and _literal(query.accession_number):
         found.append((Keyword(kind=KeywordKind.ACCESSION, value=query.accession_number.strip()),))
@@ -131,7 +131,8 @@ def _matches_day(query: StudyQuery, day: str) -> bool:
     return bool(_day(day)) and (query.date_from or "") <= day <= (query.date_to or "99999999")
 
 
-def _patient_keyword(patient_id: str, issuer: str) -> Keyword:
+def patient_keyword(patient_id: str, issuer: str) -> Keyword:
+    """The list of a patient's studies, and of those of patients whose identity differs in white space at its ends."""
     return Keyword(kind=KeywordKind.PATIENT, value=f"{issuer.strip()}\x00{patient_id.strip()}")
 
 

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, Row, Select, insert, select, update
 
 from server.catalog.access import Access
 from server.catalog.schema import instances, series, studies
+from server.catalog.sealed_labels import labels_of, labels_value
 from server.errors import SealBroken
 from server.model import (
     Identifier,
@@ -21,7 +22,6 @@ from server.model import (
     ReviewReason,
     ScreeningState,
     SeriesRecord,
-    StudyLabels,
     StudyRecord,
 )
 
@@ -84,22 +84,16 @@ def open_study(access: Access, row: bytes, token: bytes, sealed: bytes) -> Opene
     """Raises `SealBroken` if the row does not open or its token is another study's."""
     value = access.open("studies", row, sealed)
     _agree(study_token(access, value["uid"]) == token, "studies")
-    labels = value["labels"]
     record = StudyRecord(
         row=row.hex(),
         study_instance_uid=value["uid"],
         patient=PatientIdentity(issuer=value["patient"][0], patient_id=value["patient"][1]),
-        labels=StudyLabels(
-            stored_by=labels["by"],
-            stored_department=labels["department"],
-            stored_at=labels["at"],
-            departments=frozenset(labels["departments"]),
-            care_team=frozenset(labels["care_team"]),
-        ),
+        labels=labels_of(value["labels"]),
         revision=bytes.fromhex(value["revision"]),
         attributes=value["attributes"],
         row_keys=_row_keys(value["row_keys"]),
         identifies=_identifies(value),
+        modalities=frozenset(value.get("modalities", ["unknown"])),
     )
     return OpenedStudy(record=record, sequence=value["sequence"])
 
@@ -164,21 +158,15 @@ def open_joined(access: Access, found: Row[Any]) -> OpenedInstance:
 
 def study_value(record: StudyRecord, sequence: int) -> JSONObject:
     """What is sealed of a study."""
-    labels = record.labels
     return {
         "uid": record.study_instance_uid,
         "patient": [record.patient.issuer, record.patient.patient_id],
-        "labels": {
-            "by": labels.stored_by,
-            "department": labels.stored_department,
-            "at": float(labels.stored_at),
-            "departments": sorted(labels.departments),
-            "care_team": sorted(labels.care_team),
-        },
+        "labels": labels_value(record.labels),
         "revision": record.revision.hex(),
         "attributes": record.attributes,
         "row_keys": _key_values(record.row_keys),
         "identifies": _identifying_values(record),
+        "modalities": sorted(record.modalities),
         "sequence": sequence,
     }
 

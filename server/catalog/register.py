@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from sqlalchemy import Connection
 
-from server.catalog import changes, rejections
+from server.catalog import changes, consents, rejections
 from server.catalog.access import Access
 from server.catalog.database import writing
 from server.catalog.keywords import study_keywords
+from server.catalog.labels import rewrite
 from server.catalog.postings import add_study, remember
 from server.catalog.reads import instance_in, series_in, study_in
 from server.catalog.records import insert_instance, insert_series, insert_study
@@ -101,6 +102,9 @@ def register(access: Access, new: NewInstance) -> Registered | Duplicate:
             _check_same(study, new)
         parent = series_in(access, connection, study, new.path.series)
         if parent is None:
+            if found is not None and not modalities(new) <= study.modalities:
+                study = replace(study, modalities=study.modalities | modalities(new))
+                study = rewrite(access, connection, study, found.sequence)
             parent = _new_series(access, connection, new, study)
         rejected = new.rejection or rejections.expected(access, connection, study, new.path.instance)
         instance = _new_instance(access, connection, new, parent, rejected)
@@ -124,16 +128,24 @@ def _new_study(access: Access, connection: Connection, new: NewInstance) -> tupl
         row=row.hex(),
         study_instance_uid=new.path.study,
         patient=new.patient,
-        labels=new.labels,
+        labels=replace(new.labels, consent=consents.kept(access, connection, new.patient)),
         revision=bytes.fromhex(access.new_revision("study")),
         attributes=new.study_attributes,
         row_keys=new.study_row_keys,
         identifies=new.identifies,
+        modalities=modalities(new),
     )
     places = add_study(access, connection, row, study_keywords(new.patient, new.study_attributes))
     sequence = places[access.tokens.list_key(Keyword(kind=KeywordKind.ALL))]
     insert_study(access, connection, study, sequence)
     return study, places
+
+
+def modalities(new: NewInstance) -> frozenset[str]:
+    """What a series says of its modality, "unknown" where it says nothing."""
+    values = new.series_attributes.get("00080060", {}).get("Value")
+    named = {str(value).strip() for value in values} if isinstance(values, list) else set()
+    return frozenset(named - {"", "None"}) or frozenset({"unknown"})
 
 
 def _new_series(access: Access, connection: Connection, new: NewInstance, study: StudyRecord) -> SeriesRecord:

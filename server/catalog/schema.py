@@ -173,6 +173,22 @@ worlds = Table(
     sqlite_with_rowid=False,
 )
 
+consents = Table(
+    "consents",
+    metadata,
+    _random_key("token"),
+    _blob("sealed"),
+    sqlite_with_rowid=False,
+)
+
+projects = Table(
+    "projects",
+    metadata,
+    _random_key("token"),
+    _blob("sealed"),
+    sqlite_with_rowid=False,
+)
+
 world_entries = Table(
     "world_entries",
     metadata,

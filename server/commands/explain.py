@@ -17,7 +17,7 @@ from server.metadata.pseudonyms import ROW_KEY_BYTES, IdentityMapping, Pseudonym
 from server.metadata.required import OPTIONAL, chosen, need
 from server.model import MaskingLevel
 from server.policy.bundle import load
-from server.policy.describe import pixel_switches
+from server.policy.describe import in_words, pixel_switches
 from server.policy.outline import Reason, outline, reason, remainder
 from server.services import SystemRandomness
 
@@ -32,7 +32,7 @@ _DIRECTORY = Path(__file__).resolve().parents[2] / "policies"
     "--policies", type=click.Path(path_type=Path, file_okay=False), default=_DIRECTORY, help="The policy directory."
 )
 def command(level: str, file: Path | None, policies: Path) -> None:
-    """Say what LEVEL does with each attribute, tab-separated; with FILE, what becomes of that DICOM object.
+    """Say in words what LEVEL does, then with each attribute; with FILE, what becomes of that DICOM object.
 
     Needs no server. Pseudonyms and the shift of dates are made with a key that is thrown away.
     """
@@ -47,6 +47,8 @@ def command(level: str, file: Path | None, policies: Path) -> None:
 
 
 def _explain(level: MaskingLevel) -> None:
+    for sentence in in_words(level):
+        click.echo(sentence)
     for one in outline(level).values():
         click.echo(f"{_tag(one.tag)}\t{one.keyword}\t{one.action}\t{one.why}")
     for sentence in (*remainder(level), *pixel_switches(level)):

@@ -6,23 +6,29 @@ from 1, as in DICOM PS3.3 C.7.6.6.
 
 from __future__ import annotations
 
-from server.model.decisions import Caller, Decision, Deny, ElementRules, MaskingLevel, Permit
+from server.model.decisions import Caller, Circumstances, Decision, Deny, ElementRules, MaskingLevel, Permit
 from server.model.exchange import Ask, AuditEvent, Randomness, Representation
 from server.model.kinds import ObjectKind
 from server.model.lists import (
     Act,
     Action,
+    Approval,
+    Choice,
     ElementAction,
     IdentifierKind,
     LiftReason,
+    Purpose,
     RegionKind,
     RegionStyle,
     ReviewReason,
     ScreeningState,
+    StudyLabel,
+    Zone,
 )
 from server.model.pictures import ColourSpace, RenderParameters, Viewport, Window, WindowFunction
 from server.model.profile import Profile, ProfileOption, SafePrivate
 from server.model.records import (
+    Consent,
     Identifier,
     InstancePath,
     InstanceRecord,
@@ -38,10 +44,14 @@ from server.model.records import (
 __all__ = [
     "Act",
     "Action",
+    "Approval",
     "Ask",
     "AuditEvent",
     "Caller",
+    "Choice",
+    "Circumstances",
     "ColourSpace",
+    "Consent",
     "Decision",
     "Deny",
     "ElementAction",
@@ -58,6 +68,7 @@ __all__ = [
     "Permit",
     "Profile",
     "ProfileOption",
+    "Purpose",
     "Randomness",
     "Region",
     "RegionKind",
@@ -68,10 +79,12 @@ __all__ = [
     "SafePrivate",
     "ScreeningState",
     "SeriesRecord",
+    "StudyLabel",
     "StudyLabels",
     "StudyRecord",
     "Viewport",
     "Window",
     "WindowFunction",
+    "Zone",
     "check_uid",
 ]

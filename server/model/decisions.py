@@ -6,14 +6,31 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from server.model.kinds import ObjectKind
-from server.model.lists import Action, ElementAction, RegionKind, RegionStyle
+from server.model.lists import Action, Approval, ElementAction, RegionKind, RegionStyle, Zone
 from server.model.profile import Profile
 from server.model.records import PatientIdentity
 
 
 @dataclass(frozen=True, kw_only=True)
+class Circumstances:
+    """What the server itself found out about a request; the defaults are what is true of nobody in particular.
+
+    `approval` is where the caller's project stands today, None as long as nobody has looked. `hour` (0 to 23) and
+    `weekday` (1 Monday to 7 Sunday) are local, None where no clock was asked. `acr` is how the caller was
+    authenticated (RFC 9470), `broken_glass` the patients whose films the caller has opened for a time.
+    """
+
+    approval: Approval | None = None
+    zone: Zone = Zone.UNKNOWN
+    hour: int | None = None
+    weekday: int | None = None
+    acr: str | None = None
+    broken_glass: frozenset[PatientIdentity] = frozenset()
+
+
+@dataclass(frozen=True, kw_only=True)
 class Caller:
-    """Who asks, from a verified token and nothing else.
+    """Who asks, from a verified token and nothing else but the `circumstances`.
 
     `roles` are the roles held that the policy knows; `acting_role` is the one in force, None until it is chosen.
     `project` is the research grant, `purpose` an HL7 v3 PurposeOfUse code, `patient` the patient binding.
@@ -28,6 +45,7 @@ class Caller:
     purpose: str | None = None
     patient: PatientIdentity | None = None
     departments: frozenset[str] = frozenset()
+    circumstances: Circumstances = Circumstances()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,7 +120,7 @@ class Permit:
 class Deny:
     """A decision not to answer. `forbidden`: the role never has this action (403); else the object is not there (404).
 
-    `hint` may be shown to the caller and never speaks of the object.
+    `hint` may be shown to the caller and never speaks of the object; `rules` are those that forbade it, if any did.
     """
 
     forbidden: bool
@@ -110,6 +128,7 @@ class Deny:
     reason: str
     hint: str = ""
     acting_role: str | None = None
+    rules: tuple[str, ...] = ()
 
 
 Decision = Permit | Deny

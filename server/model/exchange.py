@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from server.model.decisions import Caller
+from server.model.lists import Zone
 
 
 class Randomness(Protocol):
@@ -25,7 +26,8 @@ class Ask:
 
     `requested_role` comes from `Safelight-Role` or the session; `request` is the random id of this request;
     `held_etags` the entity tags of If-None-Match, without W/ and with `*` as it stands (RFC 9110 section 13.1.2);
-    `byte_range` and `if_range` the fields of RFC 9110 section 14.2 and 13.1.5 as they were sent, "" for none.
+    `byte_range` and `if_range` the fields of RFC 9110 section 14.2 and 13.1.5 as they were sent, "" for none; `zone` is
+    the part of the network that it came from.
     """
 
     caller: Caller
@@ -34,6 +36,7 @@ class Ask:
     held_etags: frozenset[str] = frozenset()
     byte_range: str = ""
     if_range: str = ""
+    zone: Zone = Zone.UNKNOWN
 
 
 @dataclass(frozen=True, kw_only=True)

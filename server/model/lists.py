@@ -21,6 +21,8 @@ class Action(StrEnum):
     READ_QUEUE = "read-queue"
     SETTLE = "settle"
     READ_STATUS = "read-status"
+    RECORD_CONSENT = "record-consent"
+    APPROVE_PROJECT = "approve-project"
 
 
 class Act(StrEnum):
@@ -31,6 +33,73 @@ class Act(StrEnum):
     SIGN_OUT = "sign-out"
     DESCRIBE = "describe"
     UNROUTED = "unrouted"
+
+
+class StudyLabel(StrEnum):
+    """What a named role may say of a study, so that the rules can hold it more closely. A closed list."""
+
+    VIP = "vip"
+    STAFF = "staff"
+    MINOR = "minor"
+    SENSITIVE_BODY_PART = "sensitive-body-part"
+    LEGAL_CASE = "legal-case"
+
+
+class Choice(StrEnum):
+    """What a patient said to a use of their films (FHIR Consent, IHE BPPC: opt-in and opt-out)."""
+
+    UNSAID = "unsaid"
+    OPT_IN = "opt-in"
+    OPT_OUT = "opt-out"
+
+
+class Approval(StrEnum):
+    """Where a project stands: nobody entered it, it is approved today, or its end date is past."""
+
+    UNLISTED = "unlisted"
+    APPROVED = "approved"
+    ENDED = "ended"
+
+
+class Zone(StrEnum):
+    """From which part of the network a request came, by the settings' list of networks."""
+
+    CLINICAL = "clinical"
+    HOSPITAL = "hospital"
+    OUTSIDE = "outside"
+    UNKNOWN = "unknown"
+
+
+class Purpose(StrEnum):
+    """Purposes of use that the rules can name (HL7 v3 code system ActReason, value set PurposeOfUse).
+
+    UNKNOWN is no code of HL7's: it stands for every code that is not listed here.
+    """
+
+    TREAT = "TREAT"
+    ETREAT = "ETREAT"
+    BTG = "BTG"
+    COC = "COC"
+    CAREMGT = "CAREMGT"
+    HRESCH = "HRESCH"
+    BIORCH = "BIORCH"
+    CLINTRCH = "CLINTRCH"
+    HPAYMT = "HPAYMT"
+    HOPERAT = "HOPERAT"
+    HQUALIMP = "HQUALIMP"
+    HLEGAL = "HLEGAL"
+    PATADMIN = "PATADMIN"
+    PATSFTY = "PATSFTY"
+    RECORDMGT = "RECORDMGT"
+    HSYSADMIN = "HSYSADMIN"
+    TRAIN = "TRAIN"
+    PATRQT = "PATRQT"
+    FAMRQT = "FAMRQT"
+    PWATRNY = "PWATRNY"
+    SUPNWK = "SUPNWK"
+    PUBHLTH = "PUBHLTH"
+    HMARKT = "HMARKT"
+    UNKNOWN = "unknown"
 
 
 class ScreeningState(StrEnum):

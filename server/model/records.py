@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from server.errors import InvalidUID
-from server.model.lists import IdentifierKind, RegionKind, ReviewReason, ScreeningState
+from server.model.lists import Choice, IdentifierKind, RegionKind, ReviewReason, ScreeningState, StudyLabel
 
 _UID = re.compile(r"(0|[1-9][0-9]*)(\.(0|[1-9][0-9]*))+", re.ASCII)
 
@@ -44,11 +44,20 @@ class PatientIdentity:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Consent:
+    """What the patient said of a study: to its disclosure within the hospital, and to research and teaching."""
+
+    disclosure: Choice = Choice.UNSAID
+    research: Choice = Choice.UNSAID
+
+
+@dataclass(frozen=True, kw_only=True)
 class StudyLabels:
     """What the server itself recorded about who cares for a study; never read from the film's header.
 
     `stored_*` are fixed by the first store (the technologist's subject and department, seconds since the epoch);
-    `departments` and `care_team` (subjects) are the care relation, set by import, by command or by a role that may.
+    `departments` and `care_team` (subjects) are the care relation, set by import, by command or by a role that may;
+    `labels` and `consent` are set by roles that may.
     """
 
     stored_by: str
@@ -56,6 +65,8 @@ class StudyLabels:
     stored_at: float
     departments: frozenset[str] = frozenset()
     care_team: frozenset[str] = frozenset()
+    labels: frozenset[StudyLabel] = frozenset()
+    consent: Consent = Consent()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,7 +125,8 @@ class StudyRecord:
     `attributes` are the study-level attributes of the first stored instance, in the DICOM JSON model (PS3.18 F.2),
     keyed by eight upper-case hexadecimal digits; `row_keys` maps each of its identifiers to the random key
     that every pseudonym is computed from. `identifies` holds what identifies in the whole of that instance (pairs of
-    kind and value, for the cleaner of texts), None where it is not known.
+    kind and value, for the cleaner of texts), None where it is not known. `modalities` are those its series named when
+    they were stored, "unknown" for one that named none: a header's word, by which a rule may forbid and never permit.
     """
 
     row: str
@@ -125,6 +137,7 @@ class StudyRecord:
     attributes: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     row_keys: Mapping[Identifier, bytes] = field(default_factory=dict)
     identifies: frozenset[tuple[str, str]] | None = None
+    modalities: frozenset[str] = frozenset({"unknown"})
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,29 +1,38 @@
 """The policy bundle: read once, checked as a whole, fingerprinted, then in force until a better one is read.
 
-The directory holds `access.cedar`, `schema.cedarschema`, `levels/*.toml` with `levels/order.toml` among them,
-`cases/*.toml`, and `safe-private.toml`. Whatever is wrong with any of it is told at once, and nothing of it comes into
-force.
+The directory holds files of rules (`*.cedar`), `schema.cedarschema`, `levels/*.toml` with `levels/order.toml` among
+them, `cases/*.toml`, `claims/*.cedar` and `safe-private.toml`. Whatever is wrong with any of it is told at once, and
+nothing of it comes into force.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import TypeVar
 
-from server.model import MaskingLevel
+from server.model import Approval, Choice, MaskingLevel, Purpose, StudyLabel, Zone
 from server.policy.cases import FORBIDDEN, GRANTED, NOT_FOUND, read_cases, run_cases
 from server.policy.levels import read_level
 from server.policy.order import read_order
-from server.policy.rules import RULES_FILE, SCHEMA_FILE, read_rules
+from server.policy.rules import SCHEMA_FILE, read_claims, read_rules
 from server.policy.safe_private import SAFE_PRIVATE_FILE, read_safe_private
 from server.policy.words import GOVERNANCE, BundleProblems, Case, PolicyBundle, RuleBook
 
 _ORDER_FILE = "levels/order.toml"
 _LARGEST_FILE = 1 << 20
+_LISTS: Mapping[str, type[StrEnum]] = {
+    "Label": StudyLabel,
+    "Choice": Choice,
+    "Approval": Approval,
+    "Zone": Zone,
+    "Purpose": Purpose,
+}
 
 Part = TypeVar("Part")
 
@@ -37,8 +46,11 @@ def read_files(directory: Path) -> Mapping[str, bytes]:
     """The bytes of every file of the bundle, by path within it; each is read once. Raises `BundleProblems`."""
     files: dict[str, bytes] = {}
     try:
+        # Resolved once: where the directory is a link, a link put in its place changes all files at once.
+        directory = directory.resolve(strict=True)
         paths = [
-            directory / RULES_FILE,
+            *sorted(directory.glob("*.cedar")),
+            *sorted((directory / "claims").glob("*.cedar")),
             directory / SCHEMA_FILE,
             *sorted((directory / "levels").glob("*.toml")),
             *sorted((directory / "cases").glob("*.toml")),
@@ -58,11 +70,14 @@ def read_files(directory: Path) -> Mapping[str, bytes]:
 def build(files: Mapping[str, bytes]) -> PolicyBundle:
     """Make a bundle of the bytes of its files and run its cases. Raises `BundleProblems` with all that is wrong."""
     problems: list[str] = []
-    book = _collect(problems, lambda: read_rules(files.get(RULES_FILE, b""), files.get(SCHEMA_FILE, b"")))
+    rules = {name: content for name, content in files.items() if name.endswith(".cedar") and "/" not in name}
+    book = _collect(problems, lambda: read_rules(rules, files.get(SCHEMA_FILE, b"")))
     levels = _levels(problems, files)
     cases = _cases(problems, files)
     ordered = None if problems else _collect(problems, lambda: read_order(files.get(_ORDER_FILE, b""), levels))
-    if book is None or ordered is None or problems:
+    stated = {name: content for name, content in files.items() if name.startswith("claims/")}
+    claims = None if book is None else _collect(problems, partial(read_claims, stated, book.schema))
+    if book is None or ordered is None or claims is None or problems:
         raise BundleProblems(tuple(problems))
     order, ladders = ordered
     bundle = PolicyBundle(
@@ -72,6 +87,8 @@ def build(files: Mapping[str, bytes]) -> PolicyBundle:
         order=order,
         ladders=ladders,
         cases=tuple(cases),
+        claims=claims[0],
+        claim_set=claims[1],
     )
     problems += _disagreements(book, bundle)
     problems = problems or list(_failures(bundle))
@@ -83,8 +100,9 @@ def build(files: Mapping[str, bytes]) -> PolicyBundle:
 def _levels(problems: list[str], files: Mapping[str, bytes]) -> dict[str, MaskingLevel]:
     levels = {}
     listed = _collect(problems, lambda: read_safe_private(files.get(SAFE_PRIVATE_FILE, b""))) or ()
-    for name, content in _in_folder(files, "levels"):
-        if name != "order" and (level := _collect(problems, partial(read_level, name, content, listed))):
+    written = {name: content for name, content in _in_folder(files, "levels") if name != "order"}
+    for name, content in written.items():
+        if level := _collect(problems, partial(read_level, name, content, listed, written)):
             levels[name] = level
     return levels
 
@@ -113,6 +131,20 @@ def fingerprint(files: Mapping[str, bytes]) -> str:
     return digest.hexdigest()
 
 
+@dataclass(frozen=True, kw_only=True)
+class Pinned:
+    """One bundle, whatever is in force elsewhere: what a request holds from its first question to its last."""
+
+    current: PolicyBundle
+
+    def pinned(self) -> Pinned:
+        return self
+
+    def reload(self) -> tuple[str, ...]:
+        """Nothing: a request keeps its bundle."""
+        return ()
+
+
 class BundleHolder:
     """The bundle in force. A reload that finds anything wrong leaves the former one in force and says what it is."""
 
@@ -123,13 +155,25 @@ class BundleHolder:
 
     @property
     def current(self) -> PolicyBundle:
-        """To be taken once per request, so that one request is never decided under two bundles."""
+        """The bundle in force at this moment."""
         return self._current
 
+    def pinned(self) -> Pinned:
+        """The bundle in force at this moment, to be kept for one request."""
+        return Pinned(current=self._current)
+
     def reload(self) -> tuple[str, ...]:
-        """Read the directory again; the problems that kept the former bundle in force, or none."""
+        """Read the directory again; the problems that kept the former bundle in force, or none.
+
+        What changes while it is read is left for the next time: half of an edit is nobody's policy.
+        """
         try:
-            self._current = load(self._directory)
+            files = read_files(self._directory)
+            if fingerprint(files) == self._current.fingerprint:
+                return ()
+            if files != read_files(self._directory):
+                return ("the policy directory is being changed",)
+            self._current = build(files)
         except BundleProblems as error:
             return error.problems
         return ()
@@ -142,6 +186,11 @@ def _disagreements(book: RuleBook, bundle: PolicyBundle) -> Iterator[str]:
     yield from (f"{SCHEMA_FILE}: no level `{name}`" for name in sorted(book.actions - levels - governance))
     yield from (f"{SCHEMA_FILE}: no role `{name}`" for name in sorted(bundle.roles - book.roles))
     yield from (f"{_ORDER_FILE}: no ladder for `{name}`" for name in sorted(book.roles - bundle.roles))
+    yield from (f'{SCHEMA_FILE}: `{name}` is in no group "view"' for name in sorted(levels - book.views))
+    yield from (f"{SCHEMA_FILE}: `{name}` shows no film" for name in sorted(book.views - levels))
+    for name, kind in _LISTS.items():
+        if set(book.enums.get(name, ())) != set(kind):
+            yield f"{SCHEMA_FILE}: `{name}` has to list {', '.join(kind)}"
     for name in sorted(levels & (governance | {NOT_FOUND, FORBIDDEN, GRANTED})):
         yield f"levels/{name}.toml: the name has another meaning"
     climbed = {(role, level) for role, ladder in bundle.ladders.items() for level in ladder}
@@ -150,7 +199,7 @@ def _disagreements(book: RuleBook, bundle: PolicyBundle) -> Iterator[str]:
         yield f"{_ORDER_FILE}: `{level}` is on the ladder of `{role}`, but no rule permits it"
     for rule in book.rules.values():
         if rule.permits and rule.action in levels and (rule.role, rule.action) not in climbed:
-            yield f"{RULES_FILE}: rule `{rule.identifier}` permits a level that is not on the ladder of its role"
+            yield f"{rule.file}: rule `{rule.identifier}` permits a level that is not on the ladder of its role"
 
 
 def _failures(bundle: PolicyBundle) -> Iterator[str]:

@@ -8,12 +8,18 @@ from typing import overload
 
 from server.model import (
     Action,
+    Approval,
     Caller,
+    Choice,
+    Circumstances,
+    Consent,
     Deny,
     PatientIdentity,
     Permit,
+    StudyLabel,
     StudyLabels,
     StudyRecord,
+    Zone,
 )
 from server.policy.decide import choose_role, decide, govern
 from server.policy.tables import Table
@@ -65,7 +71,8 @@ def _outcome(bundle: PolicyBundle, case: Case, action: Action) -> Outcome:
     else:
         decision = decide(bundle, caller, action, case.study, _NOW)
     if isinstance(decision, Deny):
-        return Outcome(case=case, action=action, got=FORBIDDEN if decision.forbidden else NOT_FOUND, rules=())
+        got = FORBIDDEN if decision.forbidden else NOT_FOUND
+        return Outcome(case=case, action=action, got=got, rules=decision.rules)
     got = decision.level.name if isinstance(decision, Permit) else GRANTED
     return Outcome(case=case, action=action, got=got, rules=decision.rules)
 
@@ -82,6 +89,7 @@ def _case(table: Table) -> Case:
         purpose=_optional_text(who, "purpose", None),
         patient=_patient(who) if who.has("patient") else None,
         departments=_optional_words(who, "departments"),
+        circumstances=_circumstances(who),
     )
     asks_as = _optional_text(who, "asks_as", None)
     who.end()
@@ -94,6 +102,19 @@ def _case(table: Table) -> Case:
     return Case(title=title, caller=caller, asks_as=asks_as, actions=actions, study=study, expect=expect)
 
 
+def _circumstances(table: Table) -> Circumstances:
+    opened = table.tables("broken_glass") if table.has("broken_glass") else ()
+    return Circumstances(
+        # Of cases that say nothing of it: what most projects are, until somebody enters them.
+        approval=table.choice("approval", Approval) if table.has("approval") else Approval.UNLISTED,
+        zone=table.choice("zone", Zone) if table.has("zone") else Zone.UNKNOWN,
+        hour=table.number("hour", range(24)) if table.has("hour") else None,
+        weekday=table.number("weekday", range(1, 8)) if table.has("weekday") else None,
+        acr=_optional_text(table, "acr", None),
+        broken_glass=frozenset(_identity(one) for one in opened),
+    )
+
+
 def _study(table: Table) -> StudyRecord:
     hours_old = table.take("hours_old", int) if table.has("hours_old") else 1000
     labels = StudyLabels(
@@ -102,14 +123,25 @@ def _study(table: Table) -> StudyRecord:
         stored_at=_NOW - 3600.0 * max(-(10**6), min(hours_old, 10**6)),
         departments=_optional_words(table, "departments"),
         care_team=_optional_words(table, "care_team"),
+        labels=table.choices("labels", StudyLabel) if table.has("labels") else frozenset(),
+        consent=Consent(
+            disclosure=table.choice("disclosure", Choice) if table.has("disclosure") else Choice.UNSAID,
+            research=table.choice("research", Choice) if table.has("research") else Choice.UNSAID,
+        ),
     )
+    modalities = _optional_words(table, "modalities") or frozenset({"unknown"})
     patient = _patient(table) if table.has("patient") else PatientIdentity(issuer="A-HOSPITAL", patient_id="A-PATIENT")
     table.end()
-    return StudyRecord(row="", study_instance_uid="2.25.1", patient=patient, labels=labels, revision=b"")
+    return StudyRecord(
+        row="", study_instance_uid="2.25.1", patient=patient, labels=labels, revision=b"", modalities=modalities
+    )
 
 
 def _patient(table: Table) -> PatientIdentity:
-    patient = table.table("patient")
+    return _identity(table.table("patient"))
+
+
+def _identity(patient: Table) -> PatientIdentity:
     identity = PatientIdentity(issuer=patient.take("issuer", str), patient_id=patient.take("id", str))
     patient.end()
     return identity

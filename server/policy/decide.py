@@ -12,13 +12,16 @@ from server.policy.facts import (
     Unusable,
     caller_entity,
     request_context,
+    seen_by,
     study_entity,
     study_facts,
 )
-from server.policy.rules import Answer, ask
+from server.policy.rules import Answer, Question, ask
 from server.policy.words import GOVERNANCE, Grant, PolicyBundle
 
 ROLE_HEADER = "Safelight-Role"
+
+Kind = tuple[StudyFacts, bool]
 
 
 def choose_role(bundle: PolicyBundle, caller: Caller, requested: str | None) -> Caller | Deny:
@@ -76,14 +79,15 @@ def decide_many(
     that the rules permit.
 
     Any error in a rule, a record that no rule can be asked about, and a level with pseudonyms for a caller without a
-    project are refusals; none of them falls back to another level. Studies with equal facts are decided once.
+    project are refusals; none of them falls back to another level. Studies that the rules cannot tell apart are decided
+    once.
     """
     never = may_ever(bundle, caller, action)
     if never is None and action in GOVERNANCE:
         never = _never(bundle, caller.acting_role, "an act of governance has no masking level")
     if never is not None:
         return [never] * len(studies)
-    facts = [_facts_or_none(study, now) for study in studies]
+    facts = [_kind_or_none(bundle, caller, study, now) for study in studies]
     distinct = list(dict.fromkeys(fact for fact in facts if fact is not None))
     decided = dict(zip(distinct, _decide_distinct(bundle, caller, action, distinct), strict=True))
     unusable = _not_here(bundle, caller, "the record of the study cannot be decided about")
@@ -102,7 +106,8 @@ def govern(bundle: PolicyBundle, caller: Caller, action: Action) -> Grant | Deny
         context = request_context(caller, action)
     except Unusable:
         return _never(bundle, role, "the caller cannot be decided about")
-    (answer,) = ask(bundle.book, [(action.value, "Archive", "archive")], entities, context)
+    question = Question(action=action.value, kind="Archive", identifier="archive", context=context)
+    (answer,) = ask(bundle.book, [question], entities)
     if answer.problem:
         return _never(bundle, role, "a rule could not be evaluated")
     if not answer.allowed:
@@ -116,19 +121,21 @@ def candidates(bundle: PolicyBundle, role: str, action: Action) -> list[MaskingL
     return [bundle.levels[name] for name in reversed(ladder) if action in bundle.levels[name].transactions]
 
 
-def _decide_distinct(
-    bundle: PolicyBundle, caller: Caller, action: Action, studies: Sequence[StudyFacts]
-) -> Iterable[Decision]:
+def _decide_distinct(bundle: PolicyBundle, caller: Caller, action: Action, kinds: Sequence[Kind]) -> Iterable[Decision]:
     levels = candidates(bundle, caller.acting_role or "", action)
     try:
-        entities = [caller_entity(caller), *(study_entity(facts, str(row)) for row, facts in enumerate(studies))]
-        context = request_context(caller, action)
+        entities = [caller_entity(caller), *(study_entity(facts, str(row)) for row, (facts, _) in enumerate(kinds))]
+        contexts = {opened: request_context(caller, action, opened=opened) for opened in (False, True)}
     except Unusable:
-        return [_not_here(bundle, caller, "the caller cannot be decided about")] * len(studies)
-    questions = [(level.name, "Study", str(row)) for row in range(len(studies)) for level in levels]
-    answers = ask(bundle.book, questions, entities, context)
+        return [_not_here(bundle, caller, "the caller cannot be decided about")] * len(kinds)
+    questions = [
+        Question(action=level.name, kind="Study", identifier=str(row), context=contexts[opened])
+        for row, (_, opened) in enumerate(kinds)
+        for level in levels
+    ]
+    answers = ask(bundle.book, questions, entities)
     width = len(levels)
-    return [_pick(bundle, caller, levels, answers[row * width : (row + 1) * width]) for row in range(len(studies))]
+    return [_pick(bundle, caller, levels, answers[row * width : (row + 1) * width]) for row in range(len(kinds))]
 
 
 def _pick(bundle: PolicyBundle, caller: Caller, levels: Sequence[MaskingLevel], answers: Sequence[Answer]) -> Decision:
@@ -146,7 +153,8 @@ def _pick(bundle: PolicyBundle, caller: Caller, levels: Sequence[MaskingLevel], 
             policy=bundle.fingerprint,
             reason=_reason(bundle, answer),
         )
-    return _not_here(bundle, caller, "no rule permits a level of the role's ladder")
+    forbidding = tuple(sorted({rule for answer in answers for rule in answer.rules}))
+    return replace(_not_here(bundle, caller, "no rule permits a level of the role's ladder"), rules=forbidding)
 
 
 def _is_more_masked(bundle: PolicyBundle, role: str, other: str) -> bool:
@@ -157,11 +165,14 @@ def _is_more_masked(bundle: PolicyBundle, role: str, other: str) -> bool:
     return bundle.order.is_more_masked(here[0], there[0])
 
 
-def _facts_or_none(study: StudyRecord, now: float) -> StudyFacts | None:
+def _kind_or_none(bundle: PolicyBundle, caller: Caller, study: StudyRecord, now: float) -> Kind | None:
+    """What the rules can tell of a study, and whether the glass is broken for its patient."""
     try:
-        return study_facts(study, now)
+        facts = study_facts(study, now)
     except Unusable:
         return None
+    seen = seen_by(facts, caller, bundle.book)
+    return seen, study.patient in caller.circumstances.broken_glass
 
 
 def _reason(bundle: PolicyBundle, answer: Answer) -> str:

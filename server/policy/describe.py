@@ -34,6 +34,27 @@ def levels_table(bundle: PolicyBundle) -> str:
     return _table(("Level", "What it shows", "Answers", "Identifiers", "Other attributes", "Pixels"), rows)
 
 
+def in_words(level: MaskingLevel) -> tuple[str, ...]:
+    """What a level does, one sentence for each group of its switches."""
+    kinds = ", ".join(sorted(level.objects)) or "none"
+    return (
+        f"{level.name}: {level.description}",
+        f"answers: {_answers(level)}",
+        f"kinds of objects that leave: {kinds}; of all others only masked attributes are told",
+        f"identifiers: {_identifiers(level)}",
+        f"attributes: {_elements(level)}; private ones {_PRIVATE[level.elements.private]}",
+        f"pixels: {_pixels(level)}",
+        "the stored bits above the used ones " + ("stay" if level.keep_unused_bits else "are cleared"),
+    )
+
+
+_PRIVATE = {
+    ElementAction.KEEP: "stay",
+    ElementAction.CLEAN: "stay where they are listed as safe",
+    ElementAction.REMOVE: "are removed",
+}
+
+
 def roles_table(bundle: PolicyBundle) -> str:
     """One row for each role: its ladder, and every rule that permits it something or bars it from everything."""
     rows = []

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from server.model import Action, Caller, Deny, StudyRecord
 from server.policy.decide import candidates, choose_role, decide, govern
 from server.policy.facts import Unusable, caller_entity, request_context, study_entity, study_facts
-from server.policy.rules import Answer, ask
+from server.policy.instead import instead
+from server.policy.rules import Answer, Question, ask
 from server.policy.words import GOVERNANCE, Grant, PolicyBundle
 
 
@@ -48,6 +49,8 @@ def _steps(
         yield f"  {name}: {said}"
     decision = decide(bundle, acting, action, study, now)
     yield _refused(decision) if isinstance(decision, Deny) else f"decision: answered at level {decision.level.name}"
+    if study is not None:
+        yield from (f"otherwise: {way}" for way in instead(bundle, acting, action, study, now))
 
 
 def _answers(
@@ -59,10 +62,11 @@ def _answers(
         return dict.fromkeys(able, "there is no such study")
     try:
         entities = [caller_entity(acting), study_entity(study_facts(study, now), "0")]
-        context = request_context(acting, action)
+        context = request_context(acting, action, opened=study.patient in acting.circumstances.broken_glass)
     except Unusable:
         return dict.fromkeys(able, "the caller or the record of the study cannot be decided about")
-    answers = ask(bundle.book, [(name, "Study", "0") for name in able], entities, context)
+    questions = [Question(action=name, kind="Study", identifier="0", context=context) for name in able]
+    answers = ask(bundle.book, questions, entities)
     return {name: _said(bundle, answer) for name, answer in zip(able, answers, strict=True)}
 
 

@@ -24,6 +24,7 @@ from server.model import (
     SafePrivate,
 )
 from server.model.strictness import at_least
+from server.policy.inherit import inherited
 from server.policy.profile import rows
 from server.policy.safe_private import STANDARD
 from server.policy.safety import unsafe
@@ -33,8 +34,14 @@ from server.policy.words import GOVERNANCE
 _TAG = re.compile(r"\(([0-9A-Fa-f]{4}),([0-9A-Fa-f]{4})\)", re.ASCII)
 
 
-def read_level(name: str, content: bytes, safe_private: tuple[SafePrivate, ...] = ()) -> MaskingLevel:
-    """Read the level `name` from the bytes of its file; `safe_private` is the site's list of private elements.
+def read_level(
+    name: str,
+    content: bytes,
+    safe_private: tuple[SafePrivate, ...] = (),
+    files: Mapping[str, bytes] = MappingProxyType({}),
+) -> MaskingLevel:
+    """Read the level `name` from the bytes of its file; `safe_private` is the site's list of private elements,
+    `files` are all level files by name, of which one may be the parent.
 
     Attributes are named by the keywords of PS3.6 or as `(gggg,eeee)`, and listed under the action codes of PS3.15
     Table E.1-1a. Every switch and every list must be there, empty or not: what a level does is never a default of
@@ -42,7 +49,7 @@ def read_level(name: str, content: bytes, safe_private: tuple[SafePrivate, ...] 
     lists may only be stricter there. Raises `BundleProblems` naming everything that is wrong.
     """
     where = f"levels/{name}.toml"
-    table = Table.parse(where, content)
+    table = Table(where, inherited(name, content, files), [])
     if not NAME.fullmatch(name):
         table.problem("a level's name is lower-case letters and digits, words joined by hyphens")
     if table.text("name") != name:

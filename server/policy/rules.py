@@ -8,20 +8,20 @@ messages quote the entities of the question, identity included, so none of its t
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
 import cedarpy
 from cedarpy import pst
 
+from server.policy.mentions import age_bounds, sights
 from server.policy.words import BundleProblems, Rule, RuleBook
 
-RULES_FILE = "access.cedar"
 SCHEMA_FILE = "schema.cedarschema"
 
-_ROLES = re.compile(r"^entity Role enum \[([^\]]*)\];$", re.MULTILINE)
-_ACTIONS = re.compile(r'^action "([^"\\]*)"(?: in \[[^\]]*\])? appliesTo \{$', re.MULTILINE)
+_ENUMS = re.compile(r"^entity (\w+) enum \[([^\]]*)\];$", re.MULTILINE)
+_ACTIONS = re.compile(r'^action "([^"\\]*)"(?: in \[([^\]]*)\])? appliesTo \{$', re.MULTILINE)
 _QUOTED = re.compile(r'"([^"\\]*)"')
 
 
@@ -34,64 +34,110 @@ class Answer:
     problem: bool
 
 
-def read_rules(rules: bytes, schema: bytes) -> RuleBook:
-    """Parse and validate `access.cedar` against `schema.cedarschema`. Raises `BundleProblems`.
+def read_rules(files: Mapping[str, bytes], schema: bytes) -> RuleBook:
+    """Parse and validate the files of rules, by name, against `schema.cedarschema`. Raises `BundleProblems`.
 
     Every rule needs an `@id` of its own and a `@note`; a `permit` names exactly one role and one action in its scope,
-    so that what a role may do is read off the rules that name it; there are no templates.
+    so that what a role may do is read off the rules that name it, and does not look at `modalities`, which a film's
+    header says; there are no templates.
     """
     try:
         schema_handle = cedarpy.Schema.from_str(schema.decode())
     except ValueError as error:
         raise BundleProblems((f"{SCHEMA_FILE}: {_one_line(error)}",)) from None
-    try:
-        text = rules.decode()
-        policies = cedarpy.PolicySet.from_str(text)
-        parsed = policies.to_pst()
-    except ValueError as error:
-        raise BundleProblems((f"{RULES_FILE}: {_one_line(error)}",)) from None
-    problems = [f"{RULES_FILE}: {_one_line(error)}" for error in cedarpy.validate_policies(text, schema_handle).errors]
-    if parsed.templates:
-        problems.append(f"{RULES_FILE}: templates are not used here")
+    if not files:
+        raise BundleProblems(("*.cedar: there is no file of rules",))
+    problems: list[str] = []
     found: dict[str, Rule] = {}
-    for template in parsed.static_policies.values():
-        rule = _rule(template)
-        problems += [f"{RULES_FILE}: {sentence}" for sentence in _rule_problems(rule, found)]
-        found[rule.identifier] = rule
+    for name, content in sorted(files.items()):
+        for template in _parsed(name, content, schema_handle, problems):
+            rule = _rule(name, template)
+            problems += [f"{name}: {sentence}" for sentence in _rule_problems(rule, found)]
+            found[rule.identifier] = rule
     if problems:
         raise BundleProblems(tuple(problems))
     # The handle tells nothing about itself but its text, which Cedar writes in one form whatever the file looked like.
     rendered = str(schema_handle)
+    actions = {name: _QUOTED.findall(groups) for name, groups in _ACTIONS.findall(rendered)}
+    enums = {name: tuple(_QUOTED.findall(members)) for name, members in _ENUMS.findall(rendered)}
     return RuleBook(
-        policies=policies,
+        policies=_together(files),
         schema=schema_handle,
         rules=MappingProxyType(found),
-        roles=frozenset(role for names in _ROLES.findall(rendered) for role in _QUOTED.findall(names)),
-        actions=frozenset(_ACTIONS.findall(rendered)),
+        actions=frozenset(actions),
+        views=frozenset(name for name, groups in actions.items() if "view" in groups),
+        enums=MappingProxyType(enums),
+        sights=sights(found.values(), enums.get("Role", ())),
+        age_bounds=age_bounds(found.values()),
     )
 
 
-def ask(
-    book: RuleBook,
-    questions: Sequence[tuple[str, str, str]],
-    entities: Sequence[Mapping[str, object]],
-    context: Mapping[str, object],
-) -> list[Answer]:
-    """Ask whether the entity `Caller::"caller"` may do what each question says.
+def read_claims(files: Mapping[str, bytes], schema: cedarpy.Schema) -> tuple[Mapping[str, Rule], cedarpy.PolicySet]:
+    """Parse and validate claims. Raises `BundleProblems`."""
+    problems: list[str] = []
+    found: dict[str, Rule] = {}
+    for name, content in sorted(files.items()):
+        for template in _parsed(name, content, schema, problems):
+            rule = _rule(name, template)
+            problems += [f"{name}: {sentence}" for sentence in _rule_problems(rule, found)]
+            if rule.permits:
+                problems.append(f"{name}: `{rule.identifier}` permits; a claim says what is never permitted")
+            found[rule.identifier] = rule
+    if problems:
+        raise BundleProblems(tuple(problems))
+    return MappingProxyType(found), _together(files)
 
-    A question is (action, resource type, resource id). `entities` are in Cedar's JSON form; questions, entities and
-    context that do not conform to the schema come back as a problem, as does anything that Cedar reports.
+
+def alone(rule: Rule) -> cedarpy.PolicySet:
+    """A policy set of one rule."""
+    one = rule.parsed
+    return cedarpy.PolicySet.from_pst(pst.PolicySet(templates={}, static_policies={one.id: one}, template_links=()))
+
+
+def _together(files: Mapping[str, bytes]) -> cedarpy.PolicySet:
+    return cedarpy.PolicySet.from_str("\n".join(content.decode() for _, content in sorted(files.items())))
+
+
+def _parsed(name: str, content: bytes, schema: cedarpy.Schema, problems: list[str]) -> Iterable[pst.Template]:
+    try:
+        text = content.decode()
+        parsed = cedarpy.PolicySet.from_str(text).to_pst()
+    except ValueError as error:
+        problems.append(f"{name}: {_one_line(error)}")
+        return ()
+    problems += [f"{name}: {_one_line(error)}" for error in cedarpy.validate_policies(text, schema).errors]
+    if parsed.templates:
+        problems.append(f"{name}: templates are not used here")
+    return parsed.static_policies.values()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Question:
+    """Whether `caller` may do `action` to the resource `kind::"identifier"`, in a context."""
+
+    action: str
+    kind: str
+    identifier: str
+    context: Mapping[str, object]
+    caller: str = "caller"
+
+
+def ask(book: RuleBook, questions: Sequence[Question], entities: Sequence[Mapping[str, object]]) -> list[Answer]:
+    """Ask what each question says.
+
+    `entities` and contexts are in Cedar's JSON form; questions, entities and contexts that do not conform to the schema
+    come back as a problem, as does anything that Cedar reports.
     """
     if not questions:
         return []
     requests = [
         {
-            "principal": {"type": "Caller", "id": "caller"},
-            "action": {"type": "Action", "id": action},
-            "resource": {"type": kind, "id": identifier},
-            "context": dict(context),
+            "principal": {"type": "Caller", "id": one.caller},
+            "action": {"type": "Action", "id": one.action},
+            "resource": {"type": one.kind, "id": one.identifier},
+            "context": dict(one.context),
         }
-        for action, kind, identifier in questions
+        for one in questions
     ]
     results = cedarpy.is_authorized_batch(requests, book.policies, [dict(entity) for entity in entities], book.schema)
     if len(results) != len(questions):
@@ -113,7 +159,7 @@ def _answer(result: cedarpy.AuthzResult) -> Answer:
     return Answer(allowed=allowed and not problem, rules=rules, problem=problem)
 
 
-def _rule(template: pst.Template) -> Rule:
+def _rule(file: str, template: pst.Template) -> Rule:
     role = action = None
     if isinstance(template.principal, pst.ScopeIn) and isinstance(template.principal.entity, pst.EntityUid):
         entity = template.principal.entity
@@ -126,6 +172,8 @@ def _rule(template: pst.Template) -> Rule:
         permits=template.effect == "permit",
         role=role,
         action=action,
+        file=file,
+        parsed=template,
     )
 
 
@@ -138,6 +186,8 @@ def _rule_problems(rule: Rule, found: Mapping[str, Rule]) -> Iterator[str]:
         yield f"rule `{rule.identifier}` has no @note of one line"
     if rule.permits and (rule.role is None or rule.action is None):
         yield f"rule `{rule.identifier}` permits, so its scope names one role and one action"
+    if rule.permits and "modalities" in sights([rule], [rule.role or ""])[rule.role or ""]:
+        yield f"rule `{rule.identifier}` permits by `modalities`, which is a film's header's word"
 
 
 def _one_line(error: object) -> str:

@@ -102,6 +102,13 @@ class Table:
             return allowed[0]
         return value
 
+    def number(self, key: str, allowed: range) -> int:
+        """A number out of `allowed`."""
+        value = self.take(key, int)
+        if value not in allowed:
+            self.problem(f"`{key}` is not a number from {allowed[0]} to {allowed[-1]}")
+        return value
+
     def table(self, key: str) -> Table:
         return Table(f"{self._where}, {key}", self.take(key, dict), self._problems)
 

@@ -4,14 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 
 import cedarpy
+from cedarpy import pst
 
 from server.errors import PolicyError
 from server.model import Action, Caller, MaskingLevel, StudyRecord
 
 GOVERNANCE = frozenset(
-    {Action.STORE, Action.LABEL, Action.READ_AUDIT, Action.READ_QUEUE, Action.SETTLE, Action.READ_STATUS}
+    {
+        Action.STORE,
+        Action.LABEL,
+        Action.RECORD_CONSENT,
+        Action.APPROVE_PROJECT,
+        Action.READ_AUDIT,
+        Action.READ_QUEUE,
+        Action.SETTLE,
+        Action.READ_STATUS,
+    }
 )
 """The actions that show no film: they are granted or not, and have no masking level."""
 
@@ -24,26 +35,50 @@ class BundleProblems(PolicyError):
         self.problems = problems
 
 
+class Sight(StrEnum):
+    """How a rule reads an attribute of a study: its VALUE, or only whether it is, or holds, the caller's OWN."""
+
+    VALUE = "value"
+    OWN = "own"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Rule:
-    """One rule of `access.cedar`: its `@id`, its `@note`, and what its scope names (None: not restricted)."""
+    """One rule: its `@id`, its `@note`, the file it stands in, and what its scope names (None: not restricted).
+
+    `parsed` is its syntax tree.
+    """
 
     identifier: str
     note: str
     permits: bool
     role: str | None
     action: str | None
+    file: str
+    parsed: pst.Template
 
 
 @dataclass(frozen=True, kw_only=True)
 class RuleBook:
-    """The parsed rules with the schema that every question is checked against. `rules` is keyed by `@id`."""
+    """The parsed rules with the schema that every question is checked against. `rules` is keyed by `@id`.
+
+    `enums` gives the members of each closed list of the schema, `views` are the actions in its group "view".
+    `sights` maps each role to the attributes of a study that any rule about it reads, and whether as a `Sight`.
+    `age_bounds` are the numbers that an age is held against, None where a rule does anything else with it.
+    """
 
     policies: cedarpy.PolicySet
     schema: cedarpy.Schema
     rules: Mapping[str, Rule]
-    roles: frozenset[str]
     actions: frozenset[str]
+    views: frozenset[str]
+    enums: Mapping[str, tuple[str, ...]]
+    sights: Mapping[str, Mapping[str, Sight]]
+    age_bounds: tuple[int, ...] | None
+
+    @property
+    def roles(self) -> frozenset[str]:
+        return frozenset(self.enums.get("Role", ()))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,6 +124,7 @@ class Grant:
 class PolicyBundle:
     """Everything a decision needs. `ladders` gives each role its levels, most masked first; empty: sees no film.
 
+    `claims` are rules that decide nothing: each a `forbid` that says what is never permitted; `claim_set` holds them.
     `fingerprint` is the SHA-256 in hexadecimal of all the files that the bundle was made of.
     """
 
@@ -98,6 +134,8 @@ class PolicyBundle:
     order: LevelOrder
     ladders: Mapping[str, tuple[str, ...]]
     cases: tuple[Case, ...]
+    claims: Mapping[str, Rule]
+    claim_set: cedarpy.PolicySet
 
     @property
     def roles(self) -> frozenset[str]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from flask import Response, current_app, request
+from flask import Response, current_app, g, request
 
 from server import record
 from server.errors import AuditUnavailable, RangeNotSatisfiable, SafelightError, Unauthenticated
@@ -31,8 +31,12 @@ class Route:
 
 
 def services() -> Services:
+    """The services, with the policy that is in force when the request asks for them first: it is decided by one."""
     found: Services = current_app.extensions["safelight"]
-    return found
+    if "services" not in g:
+        g.services = replace(found, policy=found.policy.pinned())
+    pinned: Services = g.services
+    return pinned
 
 
 def respond(route: Route, parameters: dict[str, str]) -> Response:

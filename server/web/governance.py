@@ -1,26 +1,79 @@
-"""The acts of governance over HTTP: setting a study's care relation, reading the journal. Both by named roles only."""
+"""The acts of governance over HTTP: labels, consents, projects, the journal. Each by named roles only."""
 
 from __future__ import annotations
+
+from datetime import date
 
 from flask import request
 
 from server import govern
+from server.auth.claims import MAXIMUM_TEXT_LENGTH
 from server.errors import BadRequest
-from server.model import Action, Ask, Representation
+from server.model import Action, Ask, Choice, Consent, Representation, StudyLabel
 from server.services import Services
 from server.web.answer import Route
 
 _MAX_BYTES = 64 * 1024
 
 
-def _set_labels(services: Services, ask: Ask, study: str) -> Representation:
+def _body(*keys: frozenset[str]) -> dict[str, object]:
+    """The JSON object of the request, which has exactly one of these sets of keys. Raises `BadRequest`."""
     body = request.get_json(silent=True) if (request.content_length or 0) <= _MAX_BYTES else None
-    if not isinstance(body, dict) or set(body) != {"departments", "care_team"}:
-        raise BadRequest('labels are {"departments": [...], "care_team": [...]}')
-    lists = [body["departments"], body["care_team"]]
-    if not all(isinstance(one, list) and all(isinstance(item, str) and item for item in one) for one in lists):
+    if not isinstance(body, dict) or frozenset(body) not in keys:
+        raise BadRequest(f"a JSON object with {' or with '.join(', '.join(sorted(one)) for one in keys)}")
+    return body
+
+
+_CARE = frozenset({"departments", "care_team"})
+
+
+def _set_labels(services: Services, ask: Ask, study: str) -> Representation:
+    govern.allowed(services, ask, Action.LABEL)
+    body = _body(_CARE, _CARE | {"labels"})
+    lists = {name: _texts(value) for name, value in body.items()}
+    try:
+        labels = frozenset(map(StudyLabel, lists["labels"])) if "labels" in lists else None
+    except ValueError:
+        raise BadRequest(f"labels are {', '.join(StudyLabel)}") from None
+    return govern.set_labels(
+        services, ask, study=study, departments=lists["departments"], care_team=lists["care_team"], labels=labels
+    )
+
+
+def _texts(value: object) -> frozenset[str]:
+    if not isinstance(value, list) or not all(isinstance(item, str) and item for item in value):
         raise BadRequest("labels are lists of strings")
-    return govern.set_labels(services, ask, study=study, departments=frozenset(lists[0]), care_team=frozenset(lists[1]))
+    return frozenset(value)
+
+
+def _labels(services: Services, ask: Ask, study: str) -> Representation:
+    return govern.labels_of(services, ask, study=study)
+
+
+def _record_consent(services: Services, ask: Ask, study: str) -> Representation:
+    govern.allowed(services, ask, Action.RECORD_CONSENT)
+    body = _body(frozenset({"disclosure", "research"}))
+    try:
+        consent = Consent(disclosure=Choice(str(body["disclosure"])), research=Choice(str(body["research"])))
+    except ValueError:
+        raise BadRequest(f"a consent is one of {', '.join(Choice)}, each") from None
+    return govern.record_consent(services, ask, study=study, consent=consent)
+
+
+def _approve_project(services: Services, ask: Ask, project: str) -> Representation:
+    govern.allowed(services, ask, Action.APPROVE_PROJECT)
+    body = _body(frozenset({"approved_until"}))
+    if len(project) > MAXIMUM_TEXT_LENGTH or not project.isprintable() or project != project.strip():
+        raise BadRequest("that is no name of a project")
+    try:
+        until = date.fromisoformat(str(body["approved_until"]))
+    except ValueError:
+        raise BadRequest("approved_until is a day, YYYY-MM-DD") from None
+    return govern.approve_project(services, ask, project=project, until=until)
+
+
+def _projects(services: Services, ask: Ask) -> Representation:
+    return govern.projects(services, ask)
 
 
 def _read_audit(services: Services, ask: Ask) -> Representation:
@@ -33,5 +86,9 @@ def _read_audit(services: Services, ask: Ask) -> Representation:
 
 ROUTES: tuple[Route, ...] = (
     Route(rule="/labels/studies/<study>", method="PUT", action=Action.LABEL, handler=_set_labels),
+    Route(rule="/labels/studies/<study>", method="GET", action=Action.LABEL, handler=_labels),
+    Route(rule="/consents/studies/<study>", method="PUT", action=Action.RECORD_CONSENT, handler=_record_consent),
+    Route(rule="/projects/<project>", method="PUT", action=Action.APPROVE_PROJECT, handler=_approve_project),
+    Route(rule="/projects", method="GET", action=Action.APPROVE_PROJECT, handler=_projects),
     Route(rule="/audit/entries", method="GET", action=Action.READ_AUDIT, handler=_read_audit),
 )

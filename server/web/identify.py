@@ -11,6 +11,7 @@ from server.auth.claims import caller_from_claims
 from server.errors import BadRequest, SafelightError, Unauthenticated
 from server.model import Ask, Caller
 from server.services import Services
+from server.settings import zone_of
 from server.web import session
 from server.web.coding import uncoded
 
@@ -79,6 +80,7 @@ def identify(request: Request, services: Services) -> Ask:
         # RFC 9110 section 14.2: of all methods only GET has ranges.
         byte_range=_field(request, "Range") if request.method == "GET" else "",
         if_range=_field(request, "If-Range"),
+        zone=zone_of(request.remote_addr, services.settings.zones),
     )
 
 

@@ -6,7 +6,18 @@ from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
-from server.model import Caller, PatientIdentity, StudyLabels, StudyRecord
+from server.model import (
+    Approval,
+    Caller,
+    Choice,
+    Circumstances,
+    Consent,
+    PatientIdentity,
+    StudyLabel,
+    StudyLabels,
+    StudyRecord,
+    Zone,
+)
 from server.policy.bundle import build, read_files
 from server.policy.words import PolicyBundle
 
@@ -41,10 +52,28 @@ def changed(path: str, *pairs: tuple[str, str]) -> dict[str, bytes]:
     return {**shipped_files(), path: text.encode()}
 
 
+def rule_files() -> dict[str, bytes]:
+    return {path: content for path, content in shipped_files().items() if path.endswith(".cedar") and "/" not in path}
+
+
+def rules_text() -> str:
+    """All shipped rules."""
+    return "".join(content.decode() for content in rule_files().values())
+
+
+def changed_rules(old: str, new: str) -> dict[str, bytes]:
+    """The shipped files with a text replaced in every file of rules that has it; there is one at least."""
+    assert old in rules_text(), old
+    return {
+        **shipped_files(),
+        **{path: text.replace(old.encode(), new.encode()) for path, text in rule_files().items()},
+    }
+
+
 def with_rules(files: Mapping[str, bytes], rules: str) -> dict[str, bytes]:
     """More rules, and a single case in place of the shipped ones, which the rules might contradict."""
     kept = {path: content for path, content in files.items() if not path.startswith("cases/")}
-    return {**kept, "access.cedar": files["access.cedar"] + rules.encode(), "cases/one.toml": ONE_CASE}
+    return {**kept, "more.cedar": rules.encode(), "cases/one.toml": ONE_CASE}
 
 
 def caller(
@@ -55,6 +84,10 @@ def caller(
     departments: tuple[str, ...] = (),
     acting: str | None = "",
     purpose: str | None = None,
+    approval: Approval | None = Approval.UNLISTED,
+    zone: Zone = Zone.UNKNOWN,
+    broken_glass: tuple[tuple[str, str], ...] = (),
+    hour: int | None = None,
 ) -> Caller:
     """A caller who acts in the first of the roles unless told otherwise."""
     return Caller(
@@ -67,6 +100,12 @@ def caller(
         purpose=purpose,
         patient=PatientIdentity(issuer=patient[0], patient_id=patient[1]) if patient else None,
         departments=frozenset(departments),
+        circumstances=Circumstances(
+            approval=approval,
+            zone=zone,
+            hour=hour,
+            broken_glass=frozenset(PatientIdentity(issuer=one, patient_id=other) for one, other in broken_glass),
+        ),
     )
 
 
@@ -78,6 +117,10 @@ def study(
     stored_department: str = "archive",
     age: float = 1e6,
     patient: tuple[str, str] = ("A", "1"),
+    labels: tuple[StudyLabel, ...] = (),
+    disclosure: Choice = Choice.UNSAID,
+    research: Choice = Choice.UNSAID,
+    modalities: tuple[str, ...] = ("CR",),
 ) -> StudyRecord:
     """A study first stored `age` seconds before `NOW`."""
     return StudyRecord(
@@ -90,6 +133,9 @@ def study(
             stored_at=NOW - age,
             departments=frozenset(departments),
             care_team=frozenset(care_team),
+            labels=frozenset(labels),
+            consent=Consent(disclosure=disclosure, research=research),
         ),
         revision=b"",
+        modalities=frozenset(modalities),
     )

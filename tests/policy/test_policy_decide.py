@@ -114,6 +114,8 @@ def test_govern_grants_exactly_these_things() -> None:
     assert granted == {
         ("technologist", Action.STORE),
         ("security-administrator", Action.LABEL),
+        ("security-administrator", Action.APPROVE_PROJECT),
+        ("front-desk", Action.RECORD_CONSENT),
         ("security-auditor", Action.READ_AUDIT),
         ("privacy-reviewer", Action.READ_QUEUE),
         ("privacy-reviewer", Action.SETTLE),

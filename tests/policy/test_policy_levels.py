@@ -36,7 +36,7 @@ def refused(name: str, *pairs: tuple[str, str]) -> str:
         assert old in changed, old
         changed = changed.replace(old, new, 1)
     with pytest.raises(BundleProblems) as caught:
-        read_level(name, changed.encode())
+        read_level(name, changed.encode(), (), {"deidentified": text("deidentified").encode()})
     assert all(problem.startswith(f"levels/{name}.toml") for problem in caught.value.problems)
     return str(caught.value)
 
@@ -116,12 +116,12 @@ def test_tags_may_be_written_in_numbers() -> None:
         ("deidentified", 'default = "X"', 'default = "K"', "overlays and icons"),
         ("deidentified", 'unscreened = "mosaic"', 'unscreened = "coarse"', "shows unscreened frames coarsely"),
         ("deidentified", 'body = "mosaic"', 'body = "coarse"', "does not say of how many blocks"),
-        ("teaching", 'coarse_blocks = "none"', "coarse_blocks = 65", "coarse_blocks"),
+        ("deidentified", 'coarse_blocks = "none"', "coarse_blocks = 65", "coarse_blocks"),
         ("deidentified", "K = [\n", 'K = [\n"RedPaletteColorLookupTableData",', "`RedPaletteColorLookupTableData`"),
         ("deidentified", 'default = "X"', 'default = "Z"', "`default` is K or X"),
         ("deidentified", 'private = "X"', 'private = "K"', "`private` is X"),
         ("deidentified", "pseudonyms = true", "pseudonyms = false", "original SOP Instance"),
-        ("teaching", "pseudonyms = true", "pseudonyms = false", "per project"),
+        ("deidentified", "pseudonyms = true", "pseudonyms = false", "per project"),
         ("deidentified", "K = [\n", 'K = [\n"(601E,3000)",', "`OverlayData`"),
         ("deidentified", "K = [\n", 'K = [\n"(5000,3000)",', "`CurveData`"),
         ("deidentified", "K = [\n", 'K = [\n"EncapsulatedDocument",', "EncapsulatedDocument"),

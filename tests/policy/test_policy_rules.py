@@ -8,10 +8,10 @@ from typing import Any
 
 import cedarpy
 import pytest
-from policy_helpers import shipped, shipped_files
+from policy_helpers import rule_files, rules_text, shipped, shipped_files
 
-from server.policy.rules import Answer, _answer, ask, read_rules
-from server.policy.words import BundleProblems
+from server.policy.rules import Answer, Question, _answer, ask, read_rules
+from server.policy.words import GOVERNANCE, BundleProblems
 
 SCHEMA = shipped_files()["schema.cedarschema"]
 CALLER: dict[str, Any] = {
@@ -28,10 +28,20 @@ STUDY: dict[str, Any] = {
         "stored_department": "archive",
         "age_hours": 7,
         "patient": {"issuer": "A", "id": "1"},
+        "labels": [],
+        "consent": {
+            "disclosure": {"type": "Choice", "id": "unsaid"},
+            "research": {"type": "Choice", "id": "unsaid"},
+        },
+        "modalities": ["CR"],
     },
     "parents": [],
 }
-CONTEXT = {"transaction": "search"}
+CONTEXT: dict[str, object] = {
+    "transaction": "search",
+    "zone": {"type": "Zone", "id": "unknown"},
+    "broken_glass": False,
+}
 OVERFLOW = """
 @id("overflow") @note("Raises for every study older than no hours.")
 forbid (principal, action == Action::"original", resource)
@@ -39,11 +49,15 @@ when { resource.age_hours * 9223372036854775807 > 5 };
 """
 
 
+def question(level: str, context: Any = CONTEXT, study: str = "0") -> Question:
+    return Question(action=level, kind="Study", identifier=study, context=context)
+
+
 def one(
     level: str = "original", caller: Any = CALLER, study: Any = STUDY, context: Any = CONTEXT, rules: bytes = b""
 ) -> Answer:
-    book = read_rules(rules, SCHEMA) if rules else shipped().book
-    (answer,) = ask(book, [(level, "Study", "0")], [caller, study], context)
+    book = read_rules({"all.cedar": rules}, SCHEMA) if rules else shipped().book
+    (answer,) = ask(book, [question(level, context)], [caller, study])
     return answer
 
 
@@ -61,8 +75,14 @@ def test_a_clean_refusal_is_no_problem() -> None:
 def test_the_rules_by_themselves_ask_for_a_project(role: str, level: str) -> None:
     """The decision asks for one as well, and facts leave out an empty one; the rule needs neither."""
 
+    approval = {"type": "Approval", "id": "approved"}
+
     def of(**project: str) -> Any:
-        return {**CALLER, "attrs": {**CALLER["attrs"], **project}, "parents": [{"type": "Role", "id": role}]}
+        return {
+            **CALLER,
+            "attrs": {**CALLER["attrs"], "approval": approval, **project},
+            "parents": [{"type": "Role", "id": role}],
+        }
 
     assert one(level, of(project="p")).allowed
     for who in (of(), of(project="")):
@@ -70,7 +90,7 @@ def test_the_rules_by_themselves_ask_for_a_project(role: str, level: str) -> Non
 
 
 def test_a_rule_that_raises_refuses_though_cedar_permits() -> None:
-    rules = shipped_files()["access.cedar"] + OVERFLOW.encode()
+    rules = rules_text().encode() + OVERFLOW.encode()
     request = {
         "principal": CALLER["uid"],
         "action": {"type": "Action", "id": "original"},
@@ -125,7 +145,9 @@ def test_what_does_not_fit_the_schema_is_refused(spoil: Callable[[Any, Any], Non
     assert answer.problem
 
 
-@pytest.mark.parametrize("context", [{}, {"transaction": 1}, {"transaction": "search", "level": "original"}])
+@pytest.mark.parametrize(
+    "context", [{}, {**CONTEXT, "transaction": 1}, {**CONTEXT, "level": "original"}, {**CONTEXT, "zone": "hospital"}]
+)
 def test_a_context_that_does_not_fit_is_refused(context: dict[str, object]) -> None:
     assert one(context=context) == Answer(allowed=False, rules=(), problem=True)
 
@@ -136,8 +158,8 @@ def test_a_level_that_is_not_in_the_schema_is_refused(level: str) -> None:
 
 
 def test_missing_entities_are_refused() -> None:
-    assert not ask(shipped().book, [("original", "Study", "1")], [CALLER, STUDY], CONTEXT)[0].allowed
-    assert not ask(shipped().book, [("original", "Study", "0")], [STUDY], CONTEXT)[0].allowed
+    assert not ask(shipped().book, [question("original", study="1")], [CALLER, STUDY])[0].allowed
+    assert not ask(shipped().book, [question("original")], [STUDY])[0].allowed
 
 
 @pytest.mark.parametrize(
@@ -159,7 +181,7 @@ def test_an_answer_that_is_not_clean_is_a_problem(response: dict[str, object]) -
 
 
 def test_no_question_no_answer() -> None:
-    assert ask(shipped().book, [], [CALLER], CONTEXT) == []
+    assert ask(shipped().book, [], [CALLER]) == []
 
 
 def test_the_second_guards_of_the_rules_hold_by_themselves() -> None:
@@ -172,7 +194,7 @@ def test_the_second_guards_of_the_rules_hold_by_themselves() -> None:
     for role, level in (("researcher", "deidentified"), ("teacher", "teaching")):
         empty = copy.deepcopy(CALLER)
         empty["parents"] = [{"type": "Role", "id": role}]
-        empty["attrs"]["project"] = ""
+        empty["attrs"] |= {"project": "", "approval": {"type": "Approval", "id": "approved"}}
         assert one(level, caller=empty) == Answer(allowed=False, rules=(), problem=False)
 
 
@@ -182,7 +204,7 @@ def test_no_officer_sees_a_film_whatever_else_is_permitted(officer: str, level: 
     more = (
         f'@id("more") @note("Wrong.") permit (principal in Role::"{officer}", action == Action::"{level}", resource);'
     )
-    rules = shipped_files()["access.cedar"] + more.encode()
+    rules = rules_text().encode() + more.encode()
     caller = {**CALLER, "parents": [{"type": "Role", "id": officer}]}
     assert one(level, caller=caller, rules=rules) == Answer(
         allowed=False, rules=("officers-see-no-film",), problem=False
@@ -234,17 +256,17 @@ def test_no_officer_sees_a_film_whatever_else_is_permitted(officer: str, level: 
 )
 def test_rules_that_are_not_taken(rules: str, problem: str) -> None:
     with pytest.raises(BundleProblems) as caught:
-        read_rules(rules.encode(), SCHEMA)
+        read_rules({"all.cedar": rules.encode()}, SCHEMA)
     assert problem in str(caught.value)
 
 
 @pytest.mark.parametrize("schema", [b"entity ;", b"\xff", b"entity Role;"])
 def test_a_schema_that_is_not_taken(schema: bytes) -> None:
     with pytest.raises(BundleProblems):
-        read_rules(shipped_files()["access.cedar"], schema)
+        read_rules(rule_files(), schema)
 
 
 def test_what_the_schema_speaks_of_is_read_from_it() -> None:
     book = shipped().book
     assert book.roles == shipped().roles
-    assert book.actions == {*shipped().levels, "store", "label", "read-audit", "read-queue", "settle", "read-status"}
+    assert book.actions == {*shipped().levels, *GOVERNANCE}
