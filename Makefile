@@ -5,7 +5,7 @@ DATA ?= demo-data
 PORT ?= 8080
 .DEFAULT_GOAL := help
 
-.PHONY: help install demo test check prove bench kill-test lock readme clean
+.PHONY: help install demo test check prove bench kill-test long-test lock readme clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -34,7 +34,7 @@ test: check prove  ## all that CI runs: types, style, the policy's proofs, tests
 	tests/needs.sh
 	$(VENV)/bin/python -m pytest -q -n auto --dist worksteal
 
-prove: install kill-test  ## the long versions of the tests: whole products, long attacks, large samples (an hour and more)
+long-test: install kill-test  ## the long versions of the tests: whole products, long attacks, large samples (an hour and more)
 	SAFELIGHT_SWEEP_WHOLE=1 SAFELIGHT_ATTACK_REQUESTS=10000 SAFELIGHT_ORACLE_QUERIES=10000 SAFELIGHT_THIEF_STUDIES=2000 \
 	SAFELIGHT_WORLD_EXAMPLES=300 $(VENV)/bin/python -m pytest -v -s --timeout 7200 \
 	  tests/test_no_canary_leaves.py tests/test_noninterference.py tests/test_noninterference_matrix.py \

@@ -1,6 +1,6 @@
 """A part of a large product of requests: each film in some media types, each media type of some films.
 
-With `SAFELIGHT_SWEEP_WHOLE` set (`make prove`) it is the whole product.
+With `SAFELIGHT_SWEEP_WHOLE` set (`make long-test`) it is the whole product.
 """
 
 from __future__ import annotations

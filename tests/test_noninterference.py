@@ -46,7 +46,7 @@ class Pair:
     """`films` of side 0 and of side 1; `regions` found in both, None where screening fails.
 
     `brief` takes one media type of each resource above an instance. Of an instance every caller asks a third
-    (`make prove`: all).
+    (`make long-test`: all).
     """
 
     name: str

@@ -2,7 +2,7 @@
 
 The forms are those of `codec_table`, the answers those that the application offers; a form, a syntax or a media type
 that is added is asked here without being named here. The answers go in turn: each form in a third of them, each answer
-of a third of the forms (`make prove`: all of both).
+of a third of the forms (`make long-test`: all of both).
 """
 
 from __future__ import annotations

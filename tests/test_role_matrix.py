@@ -32,11 +32,11 @@ GRANTED: Mapping[str, set[Action]] = {
     "patient": VIEW,
     "researcher": VIEW,
     "teacher": LOOK,
-    "front-desk": LOOK,
+    "front-desk": LOOK | {Action.RECORD_CONSENT},
     "technologist": VIEW | {Action.STORE},
     "privacy-reviewer": LOOK | {Action.READ_QUEUE, Action.SETTLE, Action.READ_STATUS},
     "system-administrator": {Action.READ_STATUS},
-    "security-administrator": {Action.LABEL},
+    "security-administrator": {Action.LABEL, Action.APPROVE_PROJECT},
     "security-auditor": {Action.READ_AUDIT},
 }
 # Who is related to some studies and not to others. All others of those who see films see all of them, and know those
@@ -68,6 +68,8 @@ class Cell:
         assert action is not None
         if action not in GRANTED[self.role] and not (self.rule == "/wado" and self.role in _pictures()):
             return {403}
+        if action in (Action.RECORD_CONSENT, Action.APPROVE_PROJECT) and self.method == "PUT":
+            return {400}  # let in, and told that what it sent is no consent and no approval
         if not STUDY_RULE.search(self.rule) and self.rule != "/wado":
             return {200, 204}
         reached = self.relation == "own" or (
