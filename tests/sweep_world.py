@@ -37,7 +37,7 @@ class Asker:
     """Who asks, and what they are expected to see: films of these patients at this level, None: no film at all.
 
     `thorough`: in every media type; the others share their level with one who is. What is asked of single films is in
-    turn: each film in a third of the media types, each media type of a third of the films (`make long-test`: all of both).
+    turn: each film in a third of the media types, each media type of a third of the films (all: `make long-test`).
     """
 
     name: str
