@@ -279,4 +279,5 @@ def thumbnail_level(level: MaskingLevel) -> MaskingLevel:
         for kind, style in level.regions.items()
     }
     unscreened = RegionStyle.MOSAIC if level.unscreened is RegionStyle.KEEP else level.unscreened
-    return replace(level, regions=regions, unscreened=unscreened)
+    # "Never with text" is every text: technique that the level keeps elsewhere is hidden here too.
+    return replace(level, regions=regions, unscreened=unscreened, keep_machine_text=False)

@@ -121,6 +121,26 @@ def test_the_level_as_shipped_hides_both(tmp_path: Path) -> None:
     assert not (shown[glyphs(*TECHNIQUE)] == 3600).any()
 
 
+@pytest.mark.parametrize("user", ["clinician", "researcher"])
+def test_a_thumbnail_holds_no_text_that_is_kept_elsewhere(tmp_path: Path, policies: Path, user: str) -> None:
+    """With the lines and without them: one thumbnail, at the level that keeps everything too."""
+    seen = []
+    for number, lines in enumerate((TECHNIQUE, ())):
+        samples = picture(0).copy()
+        samples[:, :300] = 320
+        samples[glyphs(*lines)] = 3600
+        ds = chest_film(PixelFormat(rows=ROWS, columns=COLUMNS), WindowCenter=2000, WindowWidth=4000)
+        ds.PixelData = samples.astype("<u2").tobytes()
+        ds["PixelData"].VR = "OW"
+        with House(tmp_path / f"{user}{number}", policies=policies) as house:
+            assert house.store(part10_bytes(ds)).status_code == 200
+            screen_all(house, detectors(finds(*found())))
+            (path,) = house.instances(user)
+            seen.append((house.get(f"{path}/thumbnail", user).data, house.get(f"{path}/rendered", user).data))
+    assert seen[0][0] == seen[1][0]
+    assert seen[0][1] != seen[1][1]
+
+
 def test_kept_text_calls_nobody(tmp_path: Path, policies: Path) -> None:
     """The second look is at a picture in which what is kept is hidden, too, whatever the policy says."""
     assert not LOOK.keep_machine_text
