@@ -15,8 +15,10 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from server.errors import ConfigurationError
+from server.model.issuers import Introspection, IssuerSettings
 
 DEMO_MARK = "demo.json"
+_CLAIMS = frozenset({"roles", "project", "purpose", "patient", "departments"})
 _REPOSITORY_POLICIES = Path(__file__).resolve().parent.parent / "policies"
 
 
@@ -27,7 +29,11 @@ class Settings:
     `data` holds database, sealed objects and journal; `keyring` the key-encryption keys, outside of `data`.
     `database` is a SQLAlchemy URL. `public_url` is the origin that clients see, without a trailing slash.
     `issuer` and `audience` are what a token must say; `claims` maps roles, project, purpose, patient and departments
-    to claim paths. `max_request_bytes` bounds one request body, `max_object_bytes` one inflated object.
+    to claim paths; `issuers` are more issuers, each with settings of its own (`[[issuers]]` in the file), and where
+    they name `issuer` again, instead of it. `token_cache_seconds` is how long an issuer's answer about a token is
+    taken for true. A browser's session ends after `session_seconds`, and when it was not used for
+    `session_idle_seconds`. `viewer_origins` are the origins whose pages may ask with bearer tokens (CORS).
+    `max_request_bytes` bounds one request body, `max_object_bytes` one inflated object.
     """
 
     data: Path
@@ -53,6 +59,26 @@ class Settings:
     decoder_bytes: int = 4 * 1024 * 1024 * 1024
     cache_bytes: int = 1024 * 1024 * 1024
     policy_reload_seconds: float = 5.0
+    issuers: tuple[IssuerSettings, ...] = ()
+    token_cache_seconds: float = 30.0
+    session_seconds: float = 8 * 3600.0
+    session_idle_seconds: float = 1800.0
+    viewer_origins: tuple[str, ...] = ()
+
+    @property
+    def all_issuers(self) -> tuple[IssuerSettings, ...]:
+        """Every issuer whose tokens are taken; browsers sign in at the first unless they say another."""
+        if any(one.issuer == self.issuer for one in self.issuers):
+            return self.issuers
+        first = IssuerSettings(
+            issuer=self.issuer,
+            audience=self.audience,
+            algorithms=self.algorithms,
+            token_types=self.token_types,
+            claims=self.claims,
+            client_id=self.client_id,
+        )
+        return (first, *self.issuers)
 
     @property
     def objects(self) -> Path:
@@ -77,6 +103,10 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
             values[name] = text
     if unknown := sorted(set(values) - set(known)):
         raise ConfigurationError(f"unknown settings: {', '.join(unknown)}")
+    issuers = values["issuers"] = _issuers(values.get("issuers", []))
+    if issuers:
+        values.setdefault("issuer", issuers[0].issuer)
+        values.setdefault("audience", issuers[0].audience)
     missing = sorted({"data", "keyring", "issuer", "audience", "public_url"} - set(values))
     if missing:
         raise ConfigurationError(f"these settings have no default: {', '.join(missing)}")
@@ -84,26 +114,82 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
     values.setdefault("database", f"sqlite:///{data / 'catalog.sqlite'}")
     values.setdefault("policies", str(_REPOSITORY_POLICIES))
     values.setdefault("claims", {})
-    return check(Settings(**{name: _convert(name, value) for name, value in values.items()}))  # type: ignore[arg-type]
+    converted = {name: value if name == "issuers" else _convert(name, value) for name, value in values.items()}
+    return check(Settings(**converted))  # type: ignore[arg-type]
+
+
+_TEXTS = (
+    "issuer",
+    "audience",
+    "label",
+    "audience_claim",
+    "client_claim",
+    "token_id_claim",
+    "client_id",
+    "client_secret",
+    "scope",
+)
+
+
+def _issuers(value: object) -> tuple[IssuerSettings, ...]:
+    """The tables of the file (in the environment: a JSON array of objects)."""
+    try:
+        tables = json.loads(value) if isinstance(value, str) else value
+    except ValueError as error:
+        raise ConfigurationError("issuers is a JSON array when it is given in the environment") from error
+    return tuple(map(_issuer, _list("issuers", tables)))
+
+
+def _issuer(table: object) -> IssuerSettings:
+    known = {item.name for item in fields(IssuerSettings)}
+    if not isinstance(table, dict) or not {"issuer", "audience"} <= table.keys() <= known:
+        raise ConfigurationError(f"each of issuers names issuer and audience, and of the rest only {sorted(known)}")
+    values = {name: _of_issuer(name, value) for name, value in table.items()}
+    made = IssuerSettings(**values)  # type: ignore[arg-type]
+    if unknown := sorted(set(made.claims) - _CLAIMS):
+        raise ConfigurationError(f"unknown claims: {', '.join(unknown)}")
+    return made
+
+
+def _of_issuer(name: str, value: object) -> object:
+    """One value of an issuer's table; the rest is read as the settings of the same name are."""
+    if name in _TEXTS or name == "roles_from_userinfo":
+        kind = bool if name == "roles_from_userinfo" else str
+        if not isinstance(value, kind):
+            raise ConfigurationError(f"{name} of an issuer is a {'choice: true or false' if kind is bool else 'text'}")
+        return value
+    if name == "introspection":
+        if value not in set(Introspection):
+            raise ConfigurationError(f"introspection is one of {', '.join(Introspection)}")
+        return Introspection(str(value))
+    return _number(name, value, float) if name == "longest_token_seconds" else _convert(name, value)
 
 
 def _convert(name: str, value: object) -> object:
     """One value of the file or the environment as the type that its setting has."""
     if name in {"data", "keyring", "policies", "certificate", "certificate_key"}:
         return Path(str(value)).resolve()
-    if name in {"algorithms", "token_types"}:
+    if name in {"algorithms", "token_types", "viewer_origins"}:
         return tuple(value.replace(",", " ").split()) if isinstance(value, str) else tuple(map(str, _list(name, value)))
-    if name == "claims":
+    if name in {"claims", "must_say", "role_names"}:
         try:
             table = json.loads(value) if isinstance(value, str) else value
         except ValueError as error:
-            raise ConfigurationError("claims is a JSON object when it is given in the environment") from error
+            raise ConfigurationError(f"{name} is a JSON object when it is given in the environment") from error
         if not isinstance(table, dict):
-            raise ConfigurationError("claims is a table from a name to a claim path")
+            raise ConfigurationError(f"{name} is a table from a name to a text")
+        if not all(isinstance(one, str) for one in table.values()):
+            raise ConfigurationError(f"{name} is a table from a name to a text")
         return {str(key): str(path) for key, path in table.items()}
     if name in {"port", "workers", "threads", "max_request_bytes", "max_object_bytes", "decoder_bytes", "cache_bytes"}:
         return _number(name, value, int)
-    if name in {"decoder_seconds", "policy_reload_seconds"}:
+    if name in {
+        "decoder_seconds",
+        "policy_reload_seconds",
+        "token_cache_seconds",
+        "session_seconds",
+        "session_idle_seconds",
+    }:
         return _number(name, value, float)
     return str(value)
 
@@ -136,12 +222,16 @@ def check(settings: Settings) -> Settings:
         raise ConfigurationError("public_url is an origin such as https://films.example.org")
     if public.scheme == "http" and not is_loopback(public.hostname or ""):
         raise ConfigurationError("public_url is https except on the loopback address")
+    for origin in settings.viewer_origins:
+        parts = urlsplit(origin)
+        secure = parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts.hostname or ""))
+        if not secure or f"{parts.scheme}://{parts.netloc}" != origin or not parts.netloc or "*" in origin:
+            raise ConfigurationError("viewer_origins are origins such as https://viewer.example.org, each in full")
     if (settings.certificate is None) != (settings.certificate_key is None):
         raise ConfigurationError("certificate and certificate_key go together")
     if not is_loopback(settings.host) and settings.certificate is None:
         raise ConfigurationError("plaintext is served on the loopback address only: set a certificate, or put a proxy")
-    allowed = {"roles", "project", "purpose", "patient", "departments"}
-    if unknown := sorted(set(settings.claims) - allowed):
+    if unknown := sorted(set(settings.claims) - _CLAIMS):
         raise ConfigurationError(f"unknown claims: {', '.join(unknown)}")
     return settings
 
@@ -150,6 +240,6 @@ def check_production(settings: Settings) -> Settings:
     """Refuse what belongs to the demonstration: its data directory and its issuer, on whatever address."""
     if (settings.data / DEMO_MARK).exists():
         raise ConfigurationError("this data directory belongs to the demo")
-    if urlsplit(settings.issuer).path.rstrip("/").endswith("/provider/demo"):
+    if any(urlsplit(one.issuer).path.rstrip("/").endswith("/provider/demo") for one in settings.all_issuers):
         raise ConfigurationError("the demo's provider is not an issuer for a real server")
     return settings

@@ -27,6 +27,7 @@ OPEN = frozenset(
         ("GET", "/callback"),
         ("POST", "/role"),
         ("POST", "/sign-out"),
+        ("POST", "/backchannel-logout"),
         ("GET", "/healthz"),
         ("GET", "/conformance"),
         ("GET", "/openapi.json"),

@@ -25,6 +25,7 @@ WRITTEN: frozenset[Rule] = frozenset(
         ("PUT", "/review/studies/<study>/series/<series>/instances/<instance>"),
         ("POST", "/role"),
         ("POST", "/sign-out"),
+        ("POST", "/backchannel-logout"),
     }
 )
 

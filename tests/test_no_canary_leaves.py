@@ -140,6 +140,7 @@ def _acts() -> Iterator[tuple[Rule, bytes]]:
     for form in (f"form_token={FORM_TOKEN}&role=CANARY-ROLE", "form_token=CANARY-FORM"):
         yield ("POST", "/role"), form.encode()
     yield ("POST", "/sign-out"), b"form_token=CANARY-FORM"
+    yield ("POST", "/backchannel-logout"), b"logout_token=CANARY.TOKEN.HERE"
 
 
 def _bad_objects(good: bytes) -> Iterator[bytes]:

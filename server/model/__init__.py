@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from server.model.decisions import Caller, Decision, Deny, ElementRules, MaskingLevel, Permit
 from server.model.exchange import Ask, AuditEvent, Randomness, Representation
+from server.model.issuers import Introspection, IssuerSettings
 from server.model.kinds import ObjectKind
 from server.model.lists import (
     Act,
@@ -49,6 +50,8 @@ __all__ = [
     "IdentifierKind",
     "InstancePath",
     "InstanceRecord",
+    "Introspection",
+    "IssuerSettings",
     "LiftReason",
     "MaskingLevel",
     "ObjectKind",

@@ -11,7 +11,7 @@ from werkzeug.exceptions import HTTPException
 from server.errors import BadRequest, MethodNotAllowed, NotFound, SafelightError, TooLarge
 from server.model import Act, Action
 from server.services import Services
-from server.web import capabilities, dicomweb, governance, page, review, wado
+from server.web import capabilities, cors, dicomweb, governance, page, review, session, sign_in, wado
 from server.web.answer import Route, refuse, respond
 from server.web.answer import services as found_services
 from server.web.identify import whoever
@@ -42,10 +42,13 @@ def create_app(services: Services) -> Flask:
     for route in ROUTES:
         _add(app, route)
     app.register_blueprint(page.blueprint)
+    app.register_blueprint(sign_in.blueprint)
     capabilities.add(app)
     app.after_request(_harden)
+    cors.add(app, services)
     app.register_error_handler(HTTPException, _http_error)
     app.register_error_handler(Exception, _unexpected)
+    app.wsgi_app = session.NamedRole(app.wsgi_app, session.cookie_name(services))  # type: ignore[method-assign]
     return app
 
 
@@ -82,7 +85,7 @@ def _harden(response: Response) -> Response:
     headers["X-Frame-Options"] = "DENY"
     headers["Cross-Origin-Opener-Policy"] = "same-origin"
     headers["Cross-Origin-Resource-Policy"] = "same-origin"
-    page = request.blueprint == "page" or request.endpoint in ("conformance", "static")
+    page = request.blueprint in ("page", "sign_in") or request.endpoint in ("conformance", "static")
     headers.setdefault("Content-Security-Policy", _CONTENT_POLICY if page else _DATA_POLICY)
     if response.mimetype in _FILES:
         # Whoever opens the address of a film in a browser saves it; nothing in it is shown or run.

@@ -7,7 +7,7 @@ import secrets
 
 from flask import Request
 
-from server.auth.claims import caller_from_claims
+from server import signed_out
 from server.errors import BadRequest, SafelightError, Unauthenticated
 from server.model import Ask, Caller
 from server.services import Services
@@ -68,7 +68,7 @@ def identify(request: Request, services: Services) -> Ask:
     elif cookie:
         found = session.load(services, cookie)
         session.require_same_origin(request, services)
-        caller, requested = found.caller, requested or found.role
+        caller, requested = found.caller, found.role if requested is None else requested
     else:
         raise Unauthenticated("no credentials", error="")
     return Ask(
@@ -87,7 +87,15 @@ def _bearer(header: str, services: Services) -> Caller:
     if scheme.lower() != "bearer" or not token.strip():
         raise Unauthenticated("not a bearer token", error="invalid_request")
     claims = services.tokens.verify(token.strip(), services.clock())
-    return caller_from_claims(claims, services.claim_paths, services.policy.current.roles)
+    caller = services.tokens.caller(claims, services.policy.current.roles)
+    signed_out.check(
+        services,
+        issuer=caller.issuer,
+        subject=caller.subject,
+        session=str(claims.get("sid", "")),
+        since=float(str(claims["iat"])),
+    )
+    return caller
 
 
 def _etags(request: Request) -> frozenset[str]:
