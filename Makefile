@@ -5,7 +5,7 @@ DATA ?= demo-data
 PORT ?= 8080
 .DEFAULT_GOAL := help
 
-.PHONY: help install demo test check bench kill-test lock readme clean
+.PHONY: help install demo test check bench kill-test interop-test lock readme clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -32,6 +32,12 @@ test: check  ## all that CI runs: types, style, tests
 
 kill-test: install  ## 200 rounds of kill -9 during storing, screening and serving (minutes)
 	SAFELIGHT_KILL_ROUNDS=200 $(VENV)/bin/python -m pytest -q -s --timeout 7200 tests/test_kill.py
+
+interop-test: install  ## sign in, refresh and sign out with real OpenID providers, fetched into .interop
+	test -x .interop/bin/nanoidp || { $(PYTHON) -m venv .interop && \
+	  .interop/bin/python -m pip install --quiet --disable-pip-version-check -r requirements/interop.txt; }
+	test -d .interop/node_modules || npm install --silent --no-audit --no-fund --prefix .interop oidc-provider@9.13.3
+	INTEROP_NODE=$(CURDIR)/.interop INTEROP_PYTHON=$(CURDIR)/.interop/bin/python $(VENV)/bin/python -m pytest -q tests/interop/interop_providers.py
 
 bench: install  ## figures as ratios to the raw decode-and-encode floor of the same run
 	$(VENV)/bin/python -m tests.benchmarks

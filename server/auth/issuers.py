@@ -56,6 +56,7 @@ def open_issuer(
         token_id_claim=settings.token_id_claim,
         must_say=settings.must_say,
         longest=settings.longest_token_seconds,
+        asked_always=settings.introspection is Introspection.ALWAYS,
     )
     return Issuer(
         settings=settings, keys=keys, verifier=verifier, paths=paths, provider=provider, introspector=introspector

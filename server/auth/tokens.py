@@ -65,7 +65,8 @@ class TokenVerifier:
 
     `accepted_types` are values of the `typ` header, compared without regard to ASCII case; "" among them accepts a
     token without one. `audience_claim`, `client_claim`, `token_id_claim` and `must_say` are as in `IssuerSettings`;
-    `longest` is the longest life of a token, in seconds. Raises `ConfigurationError` for an algorithm outside
+    `longest` is the longest life of a token, in seconds; `asked_always`: the issuer says of each that it is an access
+    token. Raises `ConfigurationError` for an algorithm outside
     `ASYMMETRIC_ALGORITHMS`, for empty settings, and where nothing would tell an access token from an ID token.
     """
 
@@ -80,13 +81,14 @@ class TokenVerifier:
     token_id_claim: str = "jti"  # noqa: S105
     must_say: Mapping[str, str] = field(default_factory=dict)
     longest: float = 86400.0
+    asked_always: bool = False
 
     def __post_init__(self) -> None:
         if not self.issuer or not self.audience or not self.audience_claim or not self.accepted_types:
             raise ConfigurationError("issuer, audience and the accepted token types must be set")
         lax = not all((self.client_claim, self.token_id_claim, *self.accepted_types))
-        if (lax or self.audience_claim != "aud") and not self.must_say:
-            raise ConfigurationError("an issuer whose tokens say less than RFC 9068 wants needs must_say")
+        if (lax or self.audience_claim != "aud") and not self.must_say and not self.asked_always:
+            raise ConfigurationError("an issuer whose tokens say less than RFC 9068 wants: must_say, or ask it")
         if not self.longest > 0:
             raise ConfigurationError("the longest life of a token is above 0 seconds")
         if not self.algorithms or not ASYMMETRIC_ALGORITHMS.issuperset(self.algorithms):

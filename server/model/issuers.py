@@ -24,7 +24,9 @@ class IssuerSettings:
     `audience` is what `audience_claim` must hold. `client_claim` and `token_id_claim` name the claims that say for
     whom and which token it is, "" where the issuer has none; `token_types` may hold "" for tokens without `typ`. Each
     of these takes away what keeps ID tokens out, so `must_say` then has to name what access tokens alone say: a claim
-    and its one value, or "*" for any. `role_names` maps the issuer's names to roles of the policy; where it is given,
+    and its one value, or "*" for any; or the issuer is asked about every token.
+
+    `role_names` maps the issuer's names to roles of the policy; where it is given,
     nothing else is a role. `client_id` is this server at the issuer, "" where no browser signs in there;
     `client_secret` is the path of the file that holds its
     secret, "" for a public client. `roles_from_userinfo`: an opaque token's roles and bindings
