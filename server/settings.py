@@ -10,14 +10,19 @@ from __future__ import annotations
 import json
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from server.errors import ConfigurationError
-from server.model.issuers import Introspection, IssuerSettings
+from server.model.issuers import Freshness, Introspection, IssuerSettings
+from server.model.lists import Action
 
 DEMO_MARK = "demo.json"
+OFFICERS = ("system-administrator", "security-administrator", "security-auditor")
+STEP_UP: Mapping[str, Freshness] = {
+    action.value: Freshness(max_age=3600) for action in (Action.LABEL, Action.SETTLE, Action.READ_AUDIT)
+}
 _CLAIMS = frozenset({"roles", "project", "purpose", "patient", "departments"})
 _REPOSITORY_POLICIES = Path(__file__).resolve().parent.parent / "policies"
 
@@ -33,6 +38,8 @@ class Settings:
     they name `issuer` again, instead of it. `token_cache_seconds` is how long an issuer's answer about a token is
     taken for true. A browser's session ends after `session_seconds`, and when it was not used for
     `session_idle_seconds`. `viewer_origins` are the origins whose pages may ask with bearer tokens (CORS).
+    `proof_roles` are roles that a token of a program has only when it is bound to a key that the request proves to hold
+    (RFC 9449); `step_up` says for which actions a person must have signed in how lately and how (RFC 9470).
     `max_request_bytes` bounds one request body, `max_object_bytes` one inflated object.
     """
 
@@ -64,6 +71,8 @@ class Settings:
     session_seconds: float = 8 * 3600.0
     session_idle_seconds: float = 1800.0
     viewer_origins: tuple[str, ...] = ()
+    proof_roles: tuple[str, ...] = OFFICERS
+    step_up: Mapping[str, Freshness] = field(default_factory=lambda: dict(STEP_UP))
 
     @property
     def all_issuers(self) -> tuple[IssuerSettings, ...]:
@@ -114,8 +123,29 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
     values.setdefault("database", f"sqlite:///{data / 'catalog.sqlite'}")
     values.setdefault("policies", str(_REPOSITORY_POLICIES))
     values.setdefault("claims", {})
-    converted = {name: value if name == "issuers" else _convert(name, value) for name, value in values.items()}
+    if "step_up" in values:
+        values["step_up"] = _step_up(values["step_up"])
+    converted = {
+        name: value if name in {"issuers", "step_up"} else _convert(name, value) for name, value in values.items()
+    }
     return check(Settings(**converted))  # type: ignore[arg-type]
+
+
+def _step_up(value: object) -> Mapping[str, Freshness]:
+    """Tables by action: `max_age` in seconds, and `acr`, a list, where not every kind of sign-in will do."""
+    try:
+        table = json.loads(value) if isinstance(value, str) else value
+    except ValueError as error:
+        raise ConfigurationError("step_up is a JSON object when it is given in the environment") from error
+    if not isinstance(table, dict) or not set(table) <= set(Action):
+        raise ConfigurationError("step_up is a table by action")
+    found = {}
+    for action, wanted in table.items():
+        if not isinstance(wanted, dict) or not {"max_age"} <= set(wanted) <= {"max_age", "acr"}:
+            raise ConfigurationError("step_up says max_age and may say acr for each action")
+        contexts = tuple(str(one) for one in _list("acr", wanted.get("acr", [])))
+        found[action] = Freshness(max_age=int(_number("max_age", wanted["max_age"], int)), contexts=contexts)
+    return found
 
 
 _TEXTS = (
@@ -169,7 +199,7 @@ def _convert(name: str, value: object) -> object:
     """One value of the file or the environment as the type that its setting has."""
     if name in {"data", "keyring", "policies", "certificate", "certificate_key"}:
         return Path(str(value)).resolve()
-    if name in {"algorithms", "token_types", "viewer_origins"}:
+    if name in {"algorithms", "token_types", "viewer_origins", "proof_roles"}:
         return tuple(value.replace(",", " ").split()) if isinstance(value, str) else tuple(map(str, _list(name, value)))
     if name in {"claims", "must_say", "role_names"}:
         try:

@@ -33,7 +33,8 @@ OUTSIDE = frozenset({
 })  # fmt: skip
 PURE = (
     "server.policy", "server.pixels", "server.metadata", "server.screening", "server.model", "server.errors",
-    "server.auth.tokens", "server.auth.claims", "server.auth.sessions", "server.auth.strict_json",
+    "server.auth.tokens", "server.auth.claims", "server.auth.dpop", "server.auth.identity",
+    "server.auth.sessions", "server.auth.strict_json",
     "server.vault.envelope", "server.vault.rows", "server.vault.keyring_format",
     "server.audit.entries", "server.audit.head", "server.audit.recovery",
     "server.negotiate", "server.multipart", "server.query", "server.ranges",

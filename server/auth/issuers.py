@@ -63,6 +63,16 @@ def open_issuer(
     )
 
 
+def authentication(claims: Mapping[str, object], now: float) -> tuple[float, str]:
+    """When and how the person of verified claims authenticated (`auth_time` and `acr`, RFC 9068 section 2.2.1).
+
+    0 and "" for what is not said, not readable or yet to come.
+    """
+    at, how = claims.get("auth_time"), claims.get("acr")
+    known = isinstance(at, int | float) and not isinstance(at, bool) and 0 < at <= now + 30
+    return float(str(at)) if known else 0.0, how if isinstance(how, str) else ""
+
+
 class Issuers:
     """The issuers by name. Raises `ConfigurationError` for two of one name, and for two that would be asked about a
     token that names none: to ask the wrong one would give it another's token."""

@@ -59,6 +59,11 @@ class _Registry(jws.JWSRegistry):
         self.header_registry = {name: JWS_HEADER_REGISTRY[name] for name in ("alg", "kid", "typ")}
 
 
+def one_algorithm(algorithm: str) -> jws.JWSRegistry:
+    """What a signature is verified with where its algorithm has been checked to be an accepted one."""
+    return _Registry(algorithm)
+
+
 @dataclass(frozen=True, kw_only=True)
 class TokenVerifier:
     """Verifies access tokens of one issuer for one audience; `leeway` in seconds, 0 to 300.

@@ -252,6 +252,9 @@ class Catalog:
     def put_session(self, digest: bytes, value: bytes, expires: float) -> None:
         sessions.put_session(self._access, digest, value, expires)
 
+    def note_once(self, digest: bytes, now: float, expires: float) -> bool:
+        return sessions.note_once(self._access, digest, now, expires)
+
     def replace_session(self, digest: bytes, value: bytes, expires: float) -> bool:
         return sessions.replace_session(self._access, digest, value, expires)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from server.model.decisions import Caller, Decision, Deny, ElementRules, MaskingLevel, Permit
 from server.model.exchange import Ask, AuditEvent, Randomness, Representation
-from server.model.issuers import Introspection, IssuerSettings
+from server.model.issuers import Freshness, Introspection, IssuerSettings
 from server.model.kinds import ObjectKind
 from server.model.lists import (
     Act,
@@ -46,6 +46,7 @@ __all__ = [
     "Deny",
     "ElementAction",
     "ElementRules",
+    "Freshness",
     "Identifier",
     "IdentifierKind",
     "InstancePath",

@@ -25,7 +25,8 @@ class Ask:
 
     `requested_role` comes from `Safelight-Role` or the session; `request` is the random id of this request;
     `held_etags` the entity tags of If-None-Match, without W/ and with `*` as it stands (RFC 9110 section 13.1.2);
-    `byte_range` and `if_range` the fields of RFC 9110 section 14.2 and 13.1.5 as they were sent, "" for none.
+    `authenticated_at` (seconds since the epoch, 0 where nobody says) and `context` say when and how the person signed
+    in; `byte_range` and `if_range` are the fields of RFC 9110 section 14.2 and 13.1.5 as they were sent, "" for none.
     """
 
     caller: Caller
@@ -34,6 +35,8 @@ class Ask:
     held_etags: frozenset[str] = frozenset()
     byte_range: str = ""
     if_range: str = ""
+    authenticated_at: float = 0.0
+    context: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,6 +18,15 @@ class Introspection(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Freshness:
+    """How a person must have signed in for an act: at most `max_age` seconds ago, in one of `contexts` (`acr` values;
+    none: in any)."""
+
+    max_age: int
+    contexts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
 class IssuerSettings:
     """What is accepted from one issuer; the defaults are RFC 9068's.
 

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from flask import Response, current_app, request
 
 from server import record
-from server.errors import AuditUnavailable, RangeNotSatisfiable, SafelightError, Unauthenticated
+from server.auth.dpop import ALGORITHMS
+from server.errors import AuditUnavailable, RangeNotSatisfiable, SafelightError, StepUp, Unauthenticated
 from server.model import Act, Action, Ask, Representation
 from server.services import Services
 from server.web.coding import coded
@@ -41,6 +42,7 @@ def respond(route: Route, parameters: dict[str, str]) -> Response:
     ask = nobody(request)
     try:
         ask = identify(request, house)
+        fresh_enough(house, ask, route.action)
         representation = route.handler(house, ask, **parameters)
     except SafelightError as error:
         return refuse(house, ask, route.action, error)
@@ -60,17 +62,37 @@ def refuse(house: Services, ask: Ask, action: Action | Act, error: SafelightErro
         _LOG.error("request %s failed: %s", request_id(request), type(error).__name__)
     response = error_response(status, error.public)
     if isinstance(error, Unauthenticated):
-        response.headers["WWW-Authenticate"] = challenge(house, error)
+        for one in challenges(house, error):
+            response.headers.add("WWW-Authenticate", one)
     if isinstance(error, RangeNotSatisfiable):
         response.headers["Content-Range"] = f"bytes */{error.length}"
     return finish(response)
 
 
-def challenge(house: Services, error: Unauthenticated) -> str:
-    """The challenge of RFC 6750 section 3, pointing to the metadata of RFC 9728 section 5.1."""
-    metadata = f"{house.settings.public_url}/.well-known/oauth-protected-resource"
+def fresh_enough(house: Services, ask: Ask, action: Action) -> None:
+    """Raise `StepUp` unless the person signed in as lately, and in such a way, as the act wants (RFC 9470)."""
+    wanted = house.settings.step_up.get(action.value)
+    if wanted is None:
+        return
+    recent = 0 <= house.clock() - ask.authenticated_at + 30 <= wanted.max_age + 30 and ask.authenticated_at > 0
+    if not recent or (wanted.contexts and ask.context not in wanted.contexts):
+        raise StepUp(max_age=wanted.max_age, contexts=wanted.contexts)
+
+
+def challenges(house: Services, error: Unauthenticated) -> tuple[str, str]:
+    """The challenges of RFC 6750 section 3, RFC 9449 section 7.1 and RFC 9470 section 3, with the metadata of RFC 9728.
+
+    The error is said of the scheme that it is about.
+    """
+    metadata = f'resource_metadata="{house.settings.public_url}/.well-known/oauth-protected-resource"'
     code = f', error="{error.error}"' if error.error else ""
-    return f'Bearer resource_metadata="{metadata}"{code}'
+    if isinstance(error, StepUp):
+        contexts = f', acr_values="{" ".join(error.contexts)}"' if error.contexts else ""
+        code += f", max_age={error.max_age}{contexts}"
+    proof = f'DPoP algs="{" ".join(ALGORITHMS)}"'
+    if error.error == "invalid_dpop_proof":
+        return f"Bearer {metadata}", f"{proof}{code}"
+    return f"Bearer {metadata}{code}", proof
 
 
 def to_response(representation: Representation) -> Response:

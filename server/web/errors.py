@@ -10,6 +10,7 @@ STATUS: dict[type[errors.SafelightError], int] = {
     errors.BadRequest: 400,
     errors.InvalidUID: 400,
     errors.Unauthenticated: 401,
+    errors.StepUp: 401,
     errors.Forbidden: 403,
     errors.NotFound: 404,
     errors.MethodNotAllowed: 405,

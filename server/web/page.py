@@ -13,6 +13,7 @@ from flask import Blueprint, Response, jsonify, render_template, request
 from werkzeug.wrappers import Response as AnyResponse
 
 from server import record, retrieve, search, status
+from server.auth.dpop import ALGORITHMS
 from server.errors import BadRequest, Forbidden, SafelightError, Unauthenticated
 from server.model import Act, Action, Ask
 from server.services import Services
@@ -154,5 +155,6 @@ def protected_resource() -> AnyResponse:
         resource=settings.audience,
         authorization_servers=[one.issuer for one in settings.all_issuers],
         bearer_methods_supported=["header"],
+        dpop_signing_alg_values_supported=list(ALGORITHMS),
         resource_name="Safelight",
     )

@@ -29,7 +29,10 @@ _COOKIE = "safelight-sign-in"
 
 @blueprint.get("/sign-in")
 def begin() -> AnyResponse:
-    """Remember the attempt on the server, send the browser to the issuer (`with`, a label; the first by default)."""
+    """Remember the attempt on the server, send the browser to the issuer (`with`, a label; the first by default).
+
+    `for` names an action that wants a fresher or stronger sign-in: then that is asked for (RFC 9470 section 4).
+    """
     house = services()
     try:
         chosen = _chosen(house, request.args.get("with", ""))
@@ -44,6 +47,9 @@ def begin() -> AnyResponse:
             redirect_uri=_redirect_uri(house),
             scope=chosen.settings.scope,
         )
+        if wanted := house.settings.step_up.get(request.args.get("for", "")):
+            asked = {"max_age": str(wanted.max_age), "acr_values": " ".join(wanted.contexts)}
+            url += f"&{urlencode({name: value for name, value in asked.items() if value})}"
     except SafelightError as error:
         return refuse(house, whoever(request, house), Act.SIGN_IN, error)
     response = to(url)

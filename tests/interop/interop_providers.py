@@ -171,7 +171,7 @@ def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
             settings = Settings(
                 data=root / "data", keyring=root / "keys" / "keyring.json", issuer=issuer.issuer,
                 audience=issuer.audience, public_url=OURS, database=f"sqlite:///{root / 'data' / 'catalog.sqlite'}",
-                policies=POLICIES, claims={}, threads=1, token_cache_seconds=1.0,
+                policies=POLICIES, claims={}, threads=1, proof_roles=(), step_up={}, token_cache_seconds=1.0,
                 issuers=(replace(issuer, client_secret=str(root / "secret")),),
             )  # fmt: skip
             initialise(settings, SystemRandomness())
