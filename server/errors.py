@@ -166,6 +166,16 @@ class RangeNotSatisfiable(SafelightError):
         self.length = length
 
 
+class TooMany(SafelightError):
+    """Too many requests of a person, or wrong credentials from an address (429); `seconds` until it is worth trying."""
+
+    public = "too many requests"
+
+    def __init__(self, seconds: int = 60) -> None:
+        super().__init__()
+        self.seconds = seconds
+
+
 class Busy(SafelightError):
     """Try again later (503 with Retry-After)."""
 

@@ -39,7 +39,10 @@ class Settings:
     taken for true. A browser's session ends after `session_seconds`, and when it was not used for
     `session_idle_seconds`. `viewer_origins` are the origins whose pages may ask with bearer tokens (CORS).
     `proof_roles` are roles that a token of a program has only when it is bound to a key that the request proves to hold
-    (RFC 9449); `step_up` says for which actions a person must have signed in how lately and how (RFC 9470).
+    (RFC 9449); `proxies` are the addresses of proxies in front, whose X-Forwarded-For is believed;
+    `failures_per_minute` are wrong credentials from one address before it is not listened to for a minute,
+    `requests_per_minute` requests of one person or program, both in each worker process; `step_up` says for which
+    actions a person must have signed in how lately and how (RFC 9470).
     `max_request_bytes` bounds one request body, `max_object_bytes` one inflated object.
     """
 
@@ -72,6 +75,9 @@ class Settings:
     session_idle_seconds: float = 1800.0
     viewer_origins: tuple[str, ...] = ()
     proof_roles: tuple[str, ...] = OFFICERS
+    proxies: tuple[str, ...] = ()
+    failures_per_minute: int = 30
+    requests_per_minute: int = 12_000
     step_up: Mapping[str, Freshness] = field(default_factory=lambda: dict(STEP_UP))
 
     @property
@@ -148,6 +154,10 @@ def _step_up(value: object) -> Mapping[str, Freshness]:
     return found
 
 
+_NUMBERS = frozenset({
+    "port", "workers", "threads", "max_request_bytes", "max_object_bytes", "decoder_bytes", "cache_bytes",
+    "failures_per_minute", "requests_per_minute",
+})  # fmt: skip
 _TEXTS = (
     "issuer",
     "audience",
@@ -199,7 +209,7 @@ def _convert(name: str, value: object) -> object:
     """One value of the file or the environment as the type that its setting has."""
     if name in {"data", "keyring", "policies", "certificate", "certificate_key"}:
         return Path(str(value)).resolve()
-    if name in {"algorithms", "token_types", "viewer_origins", "proof_roles"}:
+    if name in {"algorithms", "token_types", "viewer_origins", "proof_roles", "proxies"}:
         return tuple(value.replace(",", " ").split()) if isinstance(value, str) else tuple(map(str, _list(name, value)))
     if name in {"claims", "must_say", "role_names"}:
         try:
@@ -211,7 +221,17 @@ def _convert(name: str, value: object) -> object:
         if not all(isinstance(one, str) for one in table.values()):
             raise ConfigurationError(f"{name} is a table from a name to a text")
         return {str(key): str(path) for key, path in table.items()}
-    if name in {"port", "workers", "threads", "max_request_bytes", "max_object_bytes", "decoder_bytes", "cache_bytes"}:
+    if name in {
+        "failures_per_minute",
+        "requests_per_minute",
+        "port",
+        "workers",
+        "threads",
+        "max_request_bytes",
+        "max_object_bytes",
+        "decoder_bytes",
+        "cache_bytes",
+    }:
         return _number(name, value, int)
     if name in {
         "decoder_seconds",

@@ -10,12 +10,13 @@ from flask import Response, current_app, request
 
 from server import record
 from server.auth.dpop import ALGORITHMS
-from server.errors import AuditUnavailable, RangeNotSatisfiable, SafelightError, StepUp, Unauthenticated
+from server.errors import AuditUnavailable, RangeNotSatisfiable, SafelightError, StepUp, TooMany, Unauthenticated
 from server.model import Act, Action, Ask, Representation
 from server.services import Services
 from server.web.coding import coded
 from server.web.errors import error_response, status_of
 from server.web.identify import identify, nobody, request_id
+from server.web.limits import Limits, address_of
 
 _LOG = logging.getLogger("safelight.web")
 _LONGEST_PATH = 2048
@@ -36,17 +37,32 @@ def services() -> Services:
     return found
 
 
+def limits() -> Limits:
+    found: Limits = current_app.extensions["safelight.limits"]
+    return found
+
+
 def respond(route: Route, parameters: dict[str, str]) -> Response:
     """Answer one request by one route."""
     house = services()
     ask = nobody(request)
     try:
         ask = identify(request, house)
+        limits().asked(f"{ask.caller.issuer}#{ask.caller.subject}", house.clock())
         fresh_enough(house, ask, route.action)
         representation = route.handler(house, ask, **parameters)
+    except TooMany as error:
+        return not_now(error)
     except SafelightError as error:
         return refuse(house, ask, route.action, error)
     return to_response(representation)
+
+
+def not_now(error: TooMany) -> Response:
+    """The answer to what is too much. No entry of its own: a flood would only move on into the journal."""
+    response = error_response(429, error.public)
+    response.headers["Retry-After"] = str(error.seconds)
+    return finish(response)
 
 
 def refuse(house: Services, ask: Ask, action: Action | Act, error: SafelightError) -> Response:
@@ -56,6 +72,8 @@ def refuse(house: Services, ask: Ask, action: Action | Act, error: SafelightErro
     subject = record.Subject(action=action, object=request.path[:_LONGEST_PATH])
     try:
         record.refusal(house, ask, subject, status, error)
+        if isinstance(error, Unauthenticated) and error.error and not isinstance(error, StepUp):
+            _count_failure(house, ask, subject)
     except AuditUnavailable as unrecorded:
         error, status = unrecorded, 503
     if status >= 500:
@@ -67,6 +85,12 @@ def refuse(house: Services, ask: Ask, action: Action | Act, error: SafelightErro
     if isinstance(error, RangeNotSatisfiable):
         response.headers["Content-Range"] = f"bytes */{error.length}"
     return finish(response)
+
+
+def _count_failure(house: Services, ask: Ask, subject: record.Subject) -> None:
+    """Count wrong credentials, and say in the journal, once, that an address is not listened to any more."""
+    if limits().failed(address_of(request, house.settings), house.clock()):
+        record.refusal(house, ask, subject, 429, TooMany())
 
 
 def fresh_enough(house: Services, ask: Ask, action: Action) -> None:

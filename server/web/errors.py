@@ -21,6 +21,7 @@ STATUS: dict[type[errors.SafelightError], int] = {
     errors.TooLarge: 413,
     errors.UnsupportedMediaType: 415,
     errors.RangeNotSatisfiable: 416,
+    errors.TooMany: 429,
     errors.UnreadableObject: 500,
     errors.DecodeFailed: 500,
     errors.DetectorNonsense: 500,
