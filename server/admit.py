@@ -7,10 +7,11 @@ pseudonyms knows only the UIDs of its own project, a level without them only the
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 from server.errors import Forbidden, NotFound
+from server.glass import is_broken
 from server.metadata.pseudonyms import IdentityMapping, Names, Pseudonyms, domain_key, row_key_of_uid
 from server.model import (
     Action,
@@ -128,7 +129,9 @@ def admit(
         found = _instances(services, view, study, series, instance)
         if not found:
             continue
-        decision = decide(bundle, caller, action, found[0].study, services.clock())
+        glass = is_broken(services, caller, found[0].study.patient)
+        asking = replace(caller, broken_glass=glass)
+        decision = decide(bundle, asking, action, found[0].study, services.clock())
         if isinstance(decision, Permit) and decision.level.name == view.level.name:
             return Admission(permit=decision, view=view, instances=tuple(in_view_order(view, found)))
     raise NotFound

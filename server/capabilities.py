@@ -236,6 +236,10 @@ TABLE: tuple[Row, ...] = (
     _own("Settle Film", "PUT", _REVIEWED, Action.SETTLE, "", 204, 400, 401, 403, 404, 409, 412),
     _own("Metrics", "GET", "/metrics", Action.READ_STATUS, "text/plain", 200, 401, 403),
     _own("Set Labels", "PUT", "/labels/studies/{study}", Action.LABEL, "", 204, 400, 401, 403, 404),
+    _own(
+        "Break Glass", "POST", "/break-glass/studies/{study}", Action.BREAK_GLASS, "application/json",
+        200, 400, 401, 403, 404,
+    ),
     _own("Read Journal", "GET", "/audit/entries", Action.READ_AUDIT, "application/json", 200, 400, 401, 403),
     _own("Studies Page", "GET", "/", Action.SEARCH, _HTML, 200, 400),
     _own("Film Page", "GET", "/films/{study}/{series}/{instance}", Action.RETRIEVE_RENDERED, _HTML, 200, 303, 403, 404),

@@ -21,7 +21,8 @@ from server.model.lists import Action
 DEMO_MARK = "demo.json"
 OFFICERS = ("system-administrator", "security-administrator", "security-auditor")
 STEP_UP: Mapping[str, Freshness] = {
-    action.value: Freshness(max_age=3600) for action in (Action.LABEL, Action.SETTLE, Action.READ_AUDIT)
+    action.value: Freshness(max_age=3600)
+    for action in (Action.LABEL, Action.SETTLE, Action.READ_AUDIT, Action.BREAK_GLASS)
 }
 _CLAIMS = frozenset({"roles", "project", "purpose", "patient", "departments"})
 _REPOSITORY_POLICIES = Path(__file__).resolve().parent.parent / "policies"

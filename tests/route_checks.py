@@ -41,6 +41,7 @@ GOVERNED = {
     Action.READ_AUDIT: {"security-auditor"},
     Action.READ_QUEUE: {"privacy-reviewer"},
     Action.SETTLE: {"privacy-reviewer"},
+    Action.BREAK_GLASS: {"clinician"},
     Action.READ_STATUS: {"privacy-reviewer", "system-administrator"},
 }
 LABELS = {"departments": ["radiology"], "care_team": []}
@@ -62,6 +63,8 @@ class Probe:
             body = {"data": part10_bytes(chest_film())}
         elif self.action is Action.LABEL:
             body = {"json": LABELS}
+        elif self.action is Action.BREAK_GLASS:
+            body = {"json": {"reason": "emergency", "text": "unconscious on arrival"}}
         elif self.action is Action.SETTLE:
             body = {"json": {"verdict": "mask-wholly"}}
         return house.request(self.method, self.path, user, headers=headers, **body)

@@ -23,6 +23,7 @@ WRITTEN: frozenset[Rule] = frozenset(
         ("POST", "/dicomweb/studies/<study>"),
         ("PUT", "/labels/studies/<study>"),
         ("PUT", "/review/studies/<study>/series/<series>/instances/<instance>"),
+        ("POST", "/break-glass/studies/<study>"),
         ("POST", "/role"),
         ("POST", "/sign-out"),
         ("POST", "/backchannel-logout"),

@@ -17,6 +17,8 @@ class Caller:
 
     `roles` are the roles held that the policy knows; `acting_role` is the one in force, None until it is chosen.
     `project` is the research grant, `purpose` an HL7 v3 PurposeOfUse code, `patient` the patient binding.
+    `broken_glass` is never the token's: it is set for one decision, about a patient for whom the caller
+    broke the glass.
     """
 
     subject: str
@@ -28,6 +30,7 @@ class Caller:
     purpose: str | None = None
     patient: PatientIdentity | None = None
     departments: frozenset[str] = frozenset()
+    broken_glass: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

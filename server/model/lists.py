@@ -21,6 +21,7 @@ class Action(StrEnum):
     READ_QUEUE = "read-queue"
     SETTLE = "settle"
     READ_STATUS = "read-status"
+    BREAK_GLASS = "break-glass"
 
 
 class Act(StrEnum):

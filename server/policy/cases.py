@@ -82,6 +82,7 @@ def _case(table: Table) -> Case:
         purpose=_optional_text(who, "purpose", None),
         patient=_patient(who) if who.has("patient") else None,
         departments=_optional_words(who, "departments"),
+        broken_glass=who.has("broken_glass") and who.take("broken_glass", bool),
     )
     asks_as = _optional_text(who, "asks_as", None)
     who.end()

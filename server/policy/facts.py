@@ -88,7 +88,7 @@ def caller_entity(caller: Caller) -> Mapping[str, object]:
 
 def request_context(caller: Caller, action: Action) -> Mapping[str, object]:
     """What is asked and for what purpose (an HL7 v3 PurposeOfUse code, absent if the token names none)."""
-    context: dict[str, object] = {"transaction": action.value}
+    context: dict[str, object] = {"transaction": action.value, "brokenGlass": caller.broken_glass is True}
     if caller.purpose is not None and _text(caller.purpose).strip():
         context["purpose"] = caller.purpose
     return context

@@ -11,7 +11,15 @@ from server.errors import PolicyError
 from server.model import Action, Caller, MaskingLevel, StudyRecord
 
 GOVERNANCE = frozenset(
-    {Action.STORE, Action.LABEL, Action.READ_AUDIT, Action.READ_QUEUE, Action.SETTLE, Action.READ_STATUS}
+    {
+        Action.STORE,
+        Action.LABEL,
+        Action.READ_AUDIT,
+        Action.READ_QUEUE,
+        Action.SETTLE,
+        Action.READ_STATUS,
+        Action.BREAK_GLASS,
+    }
 )
 """The actions that show no film: they are granted or not, and have no masking level."""
 

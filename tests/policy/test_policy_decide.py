@@ -114,6 +114,7 @@ def test_govern_grants_exactly_these_things() -> None:
     assert granted == {
         ("technologist", Action.STORE),
         ("security-administrator", Action.LABEL),
+        ("clinician", Action.BREAK_GLASS),
         ("security-auditor", Action.READ_AUDIT),
         ("privacy-reviewer", Action.READ_QUEUE),
         ("privacy-reviewer", Action.SETTLE),

@@ -31,7 +31,7 @@ STUDY: dict[str, Any] = {
     },
     "parents": [],
 }
-CONTEXT = {"transaction": "search"}
+CONTEXT = {"transaction": "search", "brokenGlass": False}
 OVERFLOW = """
 @id("overflow") @note("Raises for every study older than no hours.")
 forbid (principal, action == Action::"original", resource)
@@ -125,7 +125,9 @@ def test_what_does_not_fit_the_schema_is_refused(spoil: Callable[[Any, Any], Non
     assert answer.problem
 
 
-@pytest.mark.parametrize("context", [{}, {"transaction": 1}, {"transaction": "search", "level": "original"}])
+@pytest.mark.parametrize(
+    "context", [{}, {"transaction": 1}, {"transaction": "search"}, {**CONTEXT, "level": "original"}]
+)
 def test_a_context_that_does_not_fit_is_refused(context: dict[str, object]) -> None:
     assert one(context=context) == Answer(allowed=False, rules=(), problem=True)
 
@@ -247,4 +249,13 @@ def test_a_schema_that_is_not_taken(schema: bytes) -> None:
 def test_what_the_schema_speaks_of_is_read_from_it() -> None:
     book = shipped().book
     assert book.roles == shipped().roles
-    assert book.actions == {*shipped().levels, "store", "label", "read-audit", "read-queue", "settle", "read-status"}
+    assert book.actions == {
+        *shipped().levels,
+        "store",
+        "label",
+        "read-audit",
+        "read-queue",
+        "settle",
+        "read-status",
+        "break-glass",
+    }
