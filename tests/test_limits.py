@@ -6,13 +6,17 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
+from flask import request
 from house import House
 from werkzeug.test import TestResponse
 
 from server.audit.show import read
+from server.circumstances import placed
 from server.errors import TooMany
+from server.model import Ask
 from server.settings import check
 from server.web.app import create_app
+from server.web.identify import identify
 from server.web.limits import Limits
 
 STUDIES = "/dicomweb/studies"
@@ -111,3 +115,22 @@ def test_https_outside_is_said_whatever_stands_in_front(house: House) -> None:
     settings = replace(house.settings, public_url="https://films.example.org")
     app = create_app(replace(house.services, settings=settings))
     assert "max-age=63072000" in app.test_client().get("/healthz").headers["Strict-Transport-Security"]
+
+
+def test_the_zone_is_that_of_the_client_and_not_of_a_declared_proxy(house: House) -> None:
+    zones = {"hospital": ("10.0.0.0/24",), "outside": ("203.0.113.0/24",)}
+    services = replace(house.services, settings=check(replace(house.services.settings, zones=zones)))
+    token, told = house.token("clinician"), []
+    for peer, forwarded in (("10.0.0.1", "203.0.113.9"), ("10.0.0.2", "203.0.113.9"), ("10.0.0.1", "")):
+        sent = {"Authorization": f"Bearer {token}", "X-Forwarded-For": forwarded}
+        with house.app.test_request_context("/", headers=sent, environ_base={"REMOTE_ADDR": peer}):
+            told.append(identify(request, services).zone)
+    assert told == ["outside", "hospital", "unknown"]
+
+
+def test_how_a_person_signed_in_reaches_the_rules(house: House) -> None:
+    caller = house.services.tokens.caller(
+        house.services.tokens.verify(house.token("clinician"), house.now), house.services.policy.current.roles
+    )
+    told = [placed(house.services, Ask(caller=caller, request="", context=one), caller) for one in ("mfa", "")]
+    assert [one.circumstances.acr for one in told] == ["mfa", None]
