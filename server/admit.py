@@ -7,11 +7,12 @@ pseudonyms knows only the UIDs of its own project, a level without them only the
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 from server.circumstances import placed
 from server.errors import Forbidden, NotFound
+from server.glass import is_broken
 from server.metadata.pseudonyms import IdentityMapping, Names, Pseudonyms, domain_key, row_key_of_uid
 from server.model import (
     Action,
@@ -132,10 +133,19 @@ def admit(
         found = _instances(services, view, study, series, instance)
         if not found:
             continue
-        decision = decide(bundle, caller, action, found[0].study, services.clock())
+        record = found[0].study
+        decision = decide(bundle, _opened(services, caller, record), action, record, services.clock())
         if isinstance(decision, Permit) and decision.level.name == view.level.name:
             return Admission(permit=decision, view=view, instances=tuple(in_view_order(view, found)))
     raise NotFound
+
+
+def _opened(services: Services, caller: Caller, record: StudyRecord) -> Caller:
+    """The caller, to whom a study's patient is open where they broke the glass for that patient."""
+    if not is_broken(services, caller, patient_of(record)):
+        return caller
+    around = replace(caller.circumstances, broken_glass=frozenset({record.patient}))
+    return replace(caller, circumstances=around)
 
 
 def leaves(level: MaskingLevel, one: InstanceRecord) -> bool:

@@ -1,4 +1,4 @@
-"""What the rules may know of a request beside its token: the hour, the zone, and where the caller's project stands."""
+"""What the rules may know of a request beside who asks: hour, zone, way of signing in, and how the project stands."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from server.services import Services
 def placed(services: Services, ask: Ask, caller: Caller) -> Caller:
     """The caller in the circumstances of this request. Raises `Busy`, `SealBroken`.
 
-    What the token's verification put there (`acr`) and which glass is broken stay as they are.
+    Which glass is broken stays as it is: it depends on the study.
     """
     now = datetime.fromtimestamp(services.clock(), ZoneInfo(services.settings.time_zone))
     around = replace(
@@ -22,6 +22,7 @@ def placed(services: Services, ask: Ask, caller: Caller) -> Caller:
         zone=ask.zone,
         hour=now.hour,
         weekday=now.isoweekday(),
+        acr=ask.context or None,
     )
     return replace(caller, circumstances=around)
 

@@ -43,6 +43,21 @@ class Unauthenticated(SafelightError):
         self.error = error
 
 
+class StepUp(Unauthenticated):
+    """The act wants a fresher or stronger sign-in than this one (401; RFC 9470 section 3).
+
+    `max_age` in seconds; `contexts` are the `acr` values that would do, none where any does.
+    """
+
+    public = "this act needs a fresh sign-in"
+
+    def __init__(self, *, max_age: int = 0, contexts: tuple[str, ...] = ()) -> None:
+        super().__init__("the sign-in is too old, or not of a kind that this act wants")
+        self.error = "insufficient_user_authentication"
+        self.max_age = max_age
+        self.contexts = contexts
+
+
 class Forbidden(SafelightError):
     """The caller's role never has this action (403)."""
 
@@ -149,6 +164,16 @@ class RangeNotSatisfiable(SafelightError):
     def __init__(self, length: int = 0) -> None:
         super().__init__()
         self.length = length
+
+
+class TooMany(SafelightError):
+    """Too many requests of a person, or wrong credentials from an address (429); `seconds` until it is worth trying."""
+
+    public = "too many requests"
+
+    def __init__(self, seconds: int = 60) -> None:
+        super().__init__()
+        self.seconds = seconds
 
 
 class Busy(SafelightError):

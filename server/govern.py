@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from datetime import date
+from datetime import UTC, date, datetime
 from itertools import islice
 
 import orjson
 
 from server import record
-from server.admit import acting, forbidden
+from server.admit import acting, forbidden, patient_of
 from server.audit.show import read
 from server.errors import NotFound
+from server.glass import GlassReason, break_for
 from server.model import Action, Ask, Consent, Deny, Representation, StudyLabel, check_uid
 from server.policy.decide import govern
 from server.services import Services
@@ -99,10 +100,34 @@ def _begin(services: Services, ask: Ask, action: Action, study: str, told: str) 
     services.journal.append(record.event(ask, record.Subject(action=action, object=study), "label", 204, reason=told))
 
 
-def read_audit(services: Services, ask: Ask, *, after: int, limit: int) -> Representation:
-    """Entries of the journal after a sequence number, without the identities that they hold sealed."""
+def break_glass(services: Services, ask: Ask, *, study: str, reason: GlassReason, text: str) -> Representation:
+    """Open the films of a study's patient to the caller for `glass.SECONDS`; `study` is an original UID.
+
+    For the routes that name a study: no search finds it sooner. Raises `Forbidden`, `NotFound`.
+    """
+    allowed(services, ask, Action.BREAK_GLASS)
+    check_uid(study)
+    found = services.catalog.instances_of(study, None)
+    if not found:
+        raise NotFound
+    caller = acting(services, services.policy.current, ask)
+    # Recorded before it takes effect; the text may speak of somebody, so it is sealed with the study.
+    subject = record.Subject(action=Action.BREAK_GLASS, object=f"{study} {text}")
+    services.journal.append(record.event(ask, subject, "break-glass", 200, reason=reason.value))
+    until = break_for(services, caller, patient_of(found[0].study))
+    body = orjson.dumps({"until": datetime.fromtimestamp(until, UTC).isoformat(timespec="seconds")})
+    return Representation(media_type="application/json", body=body)
+
+
+def read_audit(services: Services, ask: Ask, *, after: int, limit: int, kind: str = "") -> Representation:
+    """Entries of the journal after a sequence number, without the identities that they hold sealed.
+
+    With a `kind`, of that kind alone: "break-glass" lists what is due for review.
+    """
     allowed(services, ask, Action.READ_AUDIT)
-    entries = (entry for entry in read(services.settings.journal, None) if entry.seq > after)
+    entries = (
+        entry for entry in read(services.settings.journal, None) if entry.seq > after and kind in ("", entry.event.kind)
+    )
     body = orjson.dumps([{"seq": one.seq, "time": one.time, **asdict(one.event)} for one in islice(entries, limit)])
     answer = Representation(media_type="application/json", body=body)
     return record.answer(services, ask, record.Subject(action=Action.READ_AUDIT, object=""), answer)

@@ -20,11 +20,10 @@ from sqlalchemy import Engine
 
 from server.audit.journal import Journal, begin
 from server.audit.keys import load_private
-from server.auth.claims import ClaimPaths
-from server.auth.fetch import http_fetch
+from server.auth.fetch import http_fetch, http_post
+from server.auth.issuers import Issuer, Issuers, open_issuer
 from server.auth.keys import DiscoveredKeys, KeySource
 from server.auth.provider import Provider
-from server.auth.tokens import TokenVerifier
 from server.catalog.catalog import Catalog
 from server.catalog.database import open_engine
 from server.catalog.keys import WrappedKey
@@ -78,9 +77,7 @@ class Services:
     journal_seal_key: bytes
     policy: BundleHolder | Pinned
     decoder: DecoderPool
-    tokens: TokenVerifier
-    claim_paths: ClaimPaths
-    provider: Provider
+    tokens: Issuers
     digest_key: bytes
     etag_key: bytes
     engine: Engine
@@ -149,7 +146,6 @@ def open_services(
     engine = open_engine(settings.database)
     migrate(engine)
     sealer = RowSealer(derive(root, "rows"), randomness)
-    fetch = http_fetch(clock=time.monotonic)
     return Services(
         settings=settings,
         clock=clock,
@@ -174,19 +170,36 @@ def open_services(
         journal_seal_key=derive(root, "journal"),
         policy=policy,
         decoder=DecoderPool(settings.threads, settings.decoder_seconds, settings.decoder_bytes),
-        tokens=TokenVerifier(
-            issuer=settings.issuer,
-            audience=settings.audience,
-            algorithms=settings.algorithms,
-            accepted_types=settings.token_types,
-            keys=key_source or DiscoveredKeys(settings.issuer, fetch=fetch, clock=time.monotonic),
-        ),
-        claim_paths=ClaimPaths(**settings.claims),
-        provider=Provider(settings.issuer, settings.client_id, fetch=fetch),
+        tokens=_issuers(settings, clock, key_source),
         digest_key=derive(root, "digests"),
         etag_key=derive(root, "entity tags"),
         engine=engine,
     )
+
+
+def _issuers(settings: Settings, clock: Callable[[], float], key_source: KeySource | None) -> Issuers:
+    fetch, post = http_fetch(clock=time.monotonic), http_post(clock=time.monotonic)
+    opened: list[Issuer] = []
+    for one in settings.all_issuers:
+        secret = ""
+        if one.client_secret:
+            try:
+                secret = Path(one.client_secret).read_text("utf-8").strip()
+            except (OSError, ValueError) as error:
+                raise ConfigurationError("the file of a client's secret cannot be read") from error
+            if not secret:
+                raise ConfigurationError("the file of a client's secret is empty")
+        keys = key_source if key_source is not None and one.issuer == settings.issuer else None
+        opened.append(
+            open_issuer(
+                one,
+                keys=keys or DiscoveredKeys(one.issuer, fetch=fetch, clock=time.monotonic),
+                provider=Provider(one.issuer, one.client_id, fetch=fetch, post=post, secret=secret),
+                clock=clock,
+                cache_seconds=settings.token_cache_seconds,
+            )
+        )
+    return Issuers(tuple(opened))
 
 
 def rotate(services: Services) -> int:

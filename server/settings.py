@@ -7,7 +7,6 @@ file of its own, named here and kept apart from the data.
 
 from __future__ import annotations
 
-import json
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -18,12 +17,16 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from server.errors import ConfigurationError
 from server.model import Zone
+from server.model.issuers import Freshness, IssuerSettings
+from server.model.lists import Action
+from server.setting_values import CLAIMS, convert, issuers, step_up
 
 DEMO_MARK = "demo.json"
-_WHOLE = frozenset({
-    "port", "workers", "threads", "max_request_bytes", "max_object_bytes", "decoder_bytes", "decodes", "cache_bytes",
-    "answer_bytes",
-})  # fmt: skip
+OFFICERS = ("system-administrator", "security-administrator", "security-auditor")
+STEP_UP: Mapping[str, Freshness] = {
+    action.value: Freshness(max_age=3600)
+    for action in (Action.LABEL, Action.APPROVE_PROJECT, Action.SETTLE, Action.READ_AUDIT, Action.BREAK_GLASS)
+}
 _REPOSITORY_POLICIES = Path(__file__).resolve().parent.parent / "policies"
 
 
@@ -34,10 +37,19 @@ class Settings:
     `data` holds database, sealed objects and journal; `keyring` the key-encryption keys, outside of `data`.
     `database` is a SQLAlchemy URL. `public_url` is the origin that clients see, without a trailing slash.
     `issuer` and `audience` are what a token must say; `claims` maps roles, project, purpose, patient and departments
-    to claim paths. `zones` maps a network zone to its networks (CIDR), `time_zone` is the hospital's (IANA), for rules
-    that look at either. `max_request_bytes` bounds one request body, `max_object_bytes` one inflated object. `decodes`
-    is how many frames one worker decodes and masks at a time, `decode_wait_seconds` how long a request waits for its
-    turn; `cache_bytes` bounds the prepared forms, `answer_bytes` the masked answers that are kept.
+    to claim paths; `issuers` are more issuers, each with settings of its own (`[[issuers]]` in the file), and where
+    they name `issuer` again, instead of it. `token_cache_seconds` is how long an issuer's answer about a token is
+    taken for true. A browser's session ends after `session_seconds`, and when it was not used for
+    `session_idle_seconds`. `viewer_origins` are the origins whose pages may ask with bearer tokens (CORS).
+    `proof_roles` are roles that a token of a program has only when it is bound to a key that the request proves to hold
+    (RFC 9449); `proxies` are the addresses of proxies in front, whose X-Forwarded-For is believed;
+    `failures_per_minute` are wrong credentials from one address before it is not listened to for a minute,
+    `requests_per_minute` requests of one person or program, both in each worker process; `step_up` says for which
+    actions a person must have signed in how lately and how (RFC 9470). `zones` maps a network zone to its networks
+    (CIDR), `time_zone` is the hospital's (IANA), for rules that look at either. `max_request_bytes` bounds one request
+    body, `max_object_bytes` one inflated object. `decodes` is how many frames one worker decodes and masks at a time,
+    `decode_wait_seconds` how long a request waits for its turn; `cache_bytes` bounds the prepared forms, `answer_bytes`
+    the masked answers that are kept.
     """
 
     data: Path
@@ -68,6 +80,31 @@ class Settings:
     policy_reload_seconds: float = 5.0
     time_zone: str = "UTC"
     zones: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    issuers: tuple[IssuerSettings, ...] = ()
+    token_cache_seconds: float = 30.0
+    session_seconds: float = 8 * 3600.0
+    session_idle_seconds: float = 1800.0
+    viewer_origins: tuple[str, ...] = ()
+    proof_roles: tuple[str, ...] = OFFICERS
+    proxies: tuple[str, ...] = ()
+    failures_per_minute: int = 30
+    requests_per_minute: int = 12_000
+    step_up: Mapping[str, Freshness] = field(default_factory=lambda: dict(STEP_UP))
+
+    @property
+    def all_issuers(self) -> tuple[IssuerSettings, ...]:
+        """Every issuer whose tokens are taken; browsers sign in at the first unless they say another."""
+        if any(one.issuer == self.issuer for one in self.issuers):
+            return self.issuers
+        first = IssuerSettings(
+            issuer=self.issuer,
+            audience=self.audience,
+            algorithms=self.algorithms,
+            token_types=self.token_types,
+            claims=self.claims,
+            client_id=self.client_id,
+        )
+        return (first, *self.issuers)
 
     @property
     def objects(self) -> Path:
@@ -92,6 +129,10 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
             values[name] = text
     if unknown := sorted(set(values) - set(known)):
         raise ConfigurationError(f"unknown settings: {', '.join(unknown)}")
+    several = values["issuers"] = issuers(values.get("issuers", []))
+    if several:
+        values.setdefault("issuer", several[0].issuer)
+        values.setdefault("audience", several[0].audience)
     missing = sorted({"data", "keyring", "issuer", "audience", "public_url"} - set(values))
     if missing:
         raise ConfigurationError(f"these settings have no default: {', '.join(missing)}")
@@ -99,54 +140,12 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
     values.setdefault("database", f"sqlite:///{data / 'catalog.sqlite'}")
     values.setdefault("policies", str(_REPOSITORY_POLICIES))
     values.setdefault("claims", {})
-    return check(Settings(**{name: _convert(name, value) for name, value in values.items()}))  # type: ignore[arg-type]
-
-
-def _convert(name: str, value: object) -> object:
-    """One value of the file or the environment as the type that its setting has."""
-    if name in {"data", "keyring", "policies", "certificate", "certificate_key"}:
-        return Path(str(value)).resolve()
-    if name in {"algorithms", "token_types"}:
-        return tuple(value.replace(",", " ").split()) if isinstance(value, str) else tuple(map(str, _list(name, value)))
-    if name == "claims":
-        return {key: str(path) for key, path in _table(name, value).items()}
-    if name == "zones":
-        return {key: tuple(map(str, _list(name, networks))) for key, networks in _table(name, value).items()}
-    return _convert_number(name, value)
-
-
-def _convert_number(name: str, value: object) -> object:
-    if name in _WHOLE:
-        return _number(name, value, int)
-    if name in {"decoder_seconds", "decode_wait_seconds", "policy_reload_seconds"}:
-        return _number(name, value, float)
-    return str(value)
-
-
-def _table(name: str, value: object) -> dict[str, object]:
-    try:
-        table = json.loads(value) if isinstance(value, str) else value
-    except ValueError as error:
-        raise ConfigurationError(f"{name} is a JSON object when it is given in the environment") from error
-    if not isinstance(table, dict):
-        raise ConfigurationError(f"{name} is a table")
-    return {str(key): item for key, item in table.items()}
-
-
-def _list(name: str, value: object) -> list[object]:
-    if not isinstance(value, list):
-        raise ConfigurationError(f"{name} is a list")
-    return value
-
-
-def _number(name: str, value: object, kind: type[int] | type[float]) -> int | float:
-    try:
-        number = kind(str(value))
-    except ValueError as error:
-        raise ConfigurationError(f"{name} is a number") from error
-    if number <= 0:
-        raise ConfigurationError(f"{name} is a number above 0")
-    return number
+    if "step_up" in values:
+        values["step_up"] = step_up(values["step_up"])
+    converted = {
+        name: value if name in {"issuers", "step_up"} else convert(name, value) for name, value in values.items()
+    }
+    return check(Settings(**converted))  # type: ignore[arg-type]
 
 
 def is_loopback(host: str) -> bool:
@@ -161,13 +160,22 @@ def check(settings: Settings) -> Settings:
         raise ConfigurationError("public_url is an origin such as https://films.example.org")
     if public.scheme == "http" and not is_loopback(public.hostname or ""):
         raise ConfigurationError("public_url is https except on the loopback address")
+    for origin in settings.viewer_origins:
+        parts = urlsplit(origin)
+        secure = parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts.hostname or ""))
+        if not secure or f"{parts.scheme}://{parts.netloc}" != origin or not parts.netloc or "*" in origin:
+            raise ConfigurationError("viewer_origins are origins such as https://viewer.example.org, each in full")
     if (settings.certificate is None) != (settings.certificate_key is None):
         raise ConfigurationError("certificate and certificate_key go together")
     if not is_loopback(settings.host) and settings.certificate is None:
         raise ConfigurationError("plaintext is served on the loopback address only: set a certificate, or put a proxy")
-    allowed = {"roles", "project", "purpose", "patient", "departments"}
-    if unknown := sorted(set(settings.claims) - allowed):
+    if unknown := sorted(set(settings.claims) - CLAIMS):
         raise ConfigurationError(f"unknown claims: {', '.join(unknown)}")
+    _check_place_and_time(settings)
+    return settings
+
+
+def _check_place_and_time(settings: Settings) -> None:
     try:
         ZoneInfo(settings.time_zone)
     except (ZoneInfoNotFoundError, ValueError) as error:
@@ -178,7 +186,6 @@ def check(settings: Settings) -> Settings:
         zone_of("::1", settings.zones)
     except ValueError as error:
         raise ConfigurationError("zones are lists of networks such as 10.1.0.0/16") from error
-    return settings
 
 
 def zone_of(address: str | None, zones: Mapping[str, tuple[str, ...]]) -> Zone:
@@ -198,6 +205,6 @@ def check_production(settings: Settings) -> Settings:
     """Refuse what belongs to the demonstration: its data directory and its issuer, on whatever address."""
     if (settings.data / DEMO_MARK).exists():
         raise ConfigurationError("this data directory belongs to the demo")
-    if urlsplit(settings.issuer).path.rstrip("/").endswith("/provider/demo"):
+    if any(urlsplit(one.issuer).path.rstrip("/").endswith("/provider/demo") for one in settings.all_issuers):
         raise ConfigurationError("the demo's provider is not an issuer for a real server")
     return settings

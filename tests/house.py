@@ -88,6 +88,8 @@ class House:
             database=f"sqlite:///{root / 'data' / 'catalog.sqlite'}",
             policies=policies,
             claims={},
+            proof_roles=(),
+            step_up={},
             algorithms=("ES256",),
             threads=2,
         )

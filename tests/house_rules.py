@@ -13,7 +13,7 @@ Rule = Callable[[Trees], list[str]]
 
 ROOT = Path(__file__).resolve().parents[1]
 STAGES = frozenset({"auth", "policy", "catalog", "vault", "pixels", "metadata", "screening", "audit"})
-WORDS = frozenset({"errors", "model", "settings"})
+WORDS = frozenset({"errors", "model", "settings", "setting_values"})
 SHELLS = frozenset({"web", "demo", "commands", "cli", "__main__"})
 # A heavy optional library may be imported where it is used: (module, library).
 LATE_IMPORTS = frozenset({("server.policy.symbolic", "z3")})
@@ -34,7 +34,8 @@ OUTSIDE = frozenset({
 })  # fmt: skip
 PURE = (
     "server.policy", "server.pixels", "server.metadata", "server.screening", "server.model", "server.errors",
-    "server.auth.tokens", "server.auth.claims", "server.auth.sessions", "server.auth.strict_json",
+    "server.auth.tokens", "server.auth.claims", "server.auth.dpop", "server.auth.identity",
+    "server.auth.sessions", "server.auth.strict_json",
     "server.vault.envelope", "server.vault.rows", "server.vault.keyring_format",
     "server.audit.entries", "server.audit.head", "server.audit.recovery",
     "server.negotiate", "server.multipart", "server.query", "server.ranges",

@@ -27,6 +27,7 @@ OPEN = frozenset(
         ("GET", "/callback"),
         ("POST", "/role"),
         ("POST", "/sign-out"),
+        ("POST", "/backchannel-logout"),
         ("GET", "/healthz"),
         ("GET", "/conformance"),
         ("GET", "/openapi.json"),
@@ -42,6 +43,7 @@ GOVERNED = {
     Action.READ_AUDIT: {"security-auditor"},
     Action.READ_QUEUE: {"privacy-reviewer"},
     Action.SETTLE: {"privacy-reviewer"},
+    Action.BREAK_GLASS: {"clinician"},
     Action.READ_STATUS: {"privacy-reviewer", "system-administrator"},
 }
 LABELS = {"departments": ["radiology"], "care_team": []}
@@ -67,6 +69,8 @@ class Probe:
             body = {"json": {"disclosure": "unsaid", "research": "unsaid"}}
         elif self.action is Action.APPROVE_PROJECT:
             body = {"json": {"approved_until": "2099-12-31"}}
+        elif self.action is Action.BREAK_GLASS:
+            body = {"json": {"reason": "emergency", "text": "unconscious on arrival"}}
         elif self.action is Action.SETTLE:
             body = {"json": {"verdict": "mask-wholly"}}
         return house.request(self.method, self.path, user, headers=headers, **body)

@@ -12,7 +12,7 @@ import pytest
 from house import NOW, ORIGIN, House
 from werkzeug.test import TestResponse
 
-from server.auth.claims import caller_from_claims
+from server.auth.issuers import Issuers
 from server.auth.provider import Provider
 from server.errors import DecodeFailed
 from server.model import Caller, Region
@@ -137,7 +137,7 @@ def screen(house: House, regions: Sequence[Region] | None) -> None:
 def client(house: House, name: str, token: str, role: str | None = None) -> Client:
     """A caller with a token and, for the page, a session of the same person in the same role."""
     claims = house.services.tokens.verify(token, house.now)
-    caller: Caller = caller_from_claims(claims, house.services.claim_paths, house.services.policy.current.roles)
+    caller: Caller = house.services.tokens.caller(claims, house.services.policy.current.roles)
     acting = role or (next(iter(caller.roles)) if len(caller.roles) == 1 else None)
     signed_in = session.Session(caller=caller, role=acting, form_token=FORM_TOKEN)
     return Client(name=name, token=token, role=role, cookie=session.start(house.services, signed_in, NOW + 3600))
@@ -181,6 +181,10 @@ def accepts(offered: Sequence[Offer]) -> Iterator[str]:
             )
 
 
+def _no_post(url: str, form: object, authorization: str) -> tuple[int, bytes]:
+    raise OSError
+
+
 def without_network(house: House) -> None:
     """The application's provider without a network."""
     document = {
@@ -188,8 +192,11 @@ def without_network(house: House) -> None:
         "authorization_endpoint": f"{ORIGIN}/a",
         "token_endpoint": f"{ORIGIN}/t",
     }
-    provider = Provider(house.settings.issuer, "safelight", fetch=lambda _: json.dumps(document).encode())
-    house.services = replace(house.services, provider=provider)
+    provider = Provider(
+        house.settings.issuer, "safelight", fetch=lambda _: json.dumps(document).encode(), post=_no_post
+    )
+    (only,) = house.services.tokens.all.values()
+    house.services = replace(house.services, tokens=Issuers((replace(only, provider=provider),)))
     house.app = create_app(house.services)
     house.client = house.app.test_client()
 

@@ -26,8 +26,10 @@ WRITTEN: frozenset[Rule] = frozenset(
         ("PUT", "/consents/studies/<study>"),
         ("PUT", "/projects/<project>"),
         ("PUT", "/review/studies/<study>/series/<series>/instances/<instance>"),
+        ("POST", "/break-glass/studies/<study>"),
         ("POST", "/role"),
         ("POST", "/sign-out"),
+        ("POST", "/backchannel-logout"),
     }
 )
 

@@ -137,9 +137,11 @@ def _acts() -> Iterator[tuple[Rule, bytes]]:
     yield ("PUT", "/labels/studies/<study>"), b'{"CANARY-KEY": 1}'
     yield ("PUT", "/review/studies/<study>/series/<series>/instances/<instance>"), b'{"verdict": "accept"}'
     yield ("PUT", "/review/studies/<study>/series/<series>/instances/<instance>"), b'{"CANARY-KEY": 1}'
+    yield ("POST", "/break-glass/studies/<study>"), b'{"reason": "CANARY-REASON", "text": "CANARY-TEXT"}'
     for form in (f"form_token={FORM_TOKEN}&role=CANARY-ROLE", "form_token=CANARY-FORM"):
         yield ("POST", "/role"), form.encode()
     yield ("POST", "/sign-out"), b"form_token=CANARY-FORM"
+    yield ("POST", "/backchannel-logout"), b"logout_token=CANARY.TOKEN.HERE"
 
 
 def _bad_objects(good: bytes) -> Iterator[bytes]:

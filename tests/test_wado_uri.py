@@ -25,7 +25,6 @@ from werkzeug.test import TestResponse
 from server.admit import admit
 from server.anonymize import anonymised
 from server.audit.show import read
-from server.auth.claims import caller_from_claims
 from server.errors import Busy, NotAcceptable
 from server.model import Action, Ask, PatientIdentity, Region, RegionKind
 from server.policy.bundle import BundleHolder
@@ -290,9 +289,8 @@ class Policy:
 
 def test_levels_that_nobody_declared_to_be_below_are_not_taken(house: House) -> None:
     bundle = house.services.policy.current
-    caller = caller_from_claims(
-        house.services.tokens.verify(house.token("clinician"), house.now), house.services.claim_paths, bundle.roles
-    )
+    tokens = house.services.tokens
+    caller = tokens.caller(tokens.verify(house.token("clinician"), house.now), bundle.roles)
     path = house.instances("clinician")[0].split("/")
     admission = admit(
         house.services, Ask(caller=caller, request=""), Action.RETRIEVE_INSTANCE,

@@ -35,19 +35,30 @@ class ClaimPaths:
                 raise ConfigurationError(f"the claim path for {setting.name} cannot be read")
 
 
-def caller_from_claims(claims: Mapping[str, object], paths: ClaimPaths, known_roles: frozenset[str]) -> Caller:
+def caller_from_claims(
+    claims: Mapping[str, object],
+    paths: ClaimPaths,
+    known_roles: frozenset[str],
+    role_names: Mapping[str, str] | None = None,
+    *,
+    clientless: bool = False,
+) -> Caller:
     """Return the caller that verified `claims` describe, its acting role not chosen yet.
 
-    Roles are compared code point by code point and unknown ones dropped; a claim that is absent gives nothing. Roles
+    Roles are compared code point by code point and unknown ones dropped; where `role_names` is given and not empty, a
+    role is what it maps one of them to. A claim that is absent gives nothing; `clientless`: the issuer's tokens do not
+    say for which client they are, and nothing is taken for it. Roles
     and departments are a list of strings or one string without white space; a patient is
     `{"issuer": …, "id": …}` or `issuer|id`. Raises `Unauthenticated` for a claim of any other type or form: null,
     empty, not printable, longer than 256 characters or with white space at an end.
     """
     roles = _texts(_at(claims, paths.roles))
+    if role_names:
+        roles = frozenset(role_names[one] for one in roles if one in role_names)
     return Caller(
         subject=_text(claims.get("sub")),
         issuer=_text(claims.get("iss")),
-        client=_text(claims.get("client_id")),
+        client="" if clientless else _text(claims.get("client_id")),
         roles=roles & known_roles,
         project=_optional_text(_at(claims, paths.project)),
         purpose=_optional_text(_at(claims, paths.purpose)),
@@ -112,3 +123,9 @@ def _patient(value: object) -> PatientIdentity | None:
         raise Unauthenticated("the patient binding cannot be read")
     # Films without an issuer of the patient ID exist, and only an empty issuer matches them.
     return PatientIdentity(issuer=issuer if issuer == "" else _text(issuer), patient_id=_text(patient_id))
+
+
+def claim_at(path: str) -> str:
+    """Return the top-level claim that a path begins at."""
+    (quoted, plain), *_ = _SEGMENT.findall(path)
+    return str(quoted or plain)

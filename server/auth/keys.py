@@ -64,6 +64,14 @@ def _public_key(entry: object) -> Key | None:
     return key if isinstance(key, RSAKey | ECKey | OKPKey) and not key.is_private else None
 
 
+def proof_key(members: dict[str, object]) -> Key | None:
+    """Return the public key that a proof carries (RFC 9449 section 4.2), None for one that proves nothing.
+
+    Held to what an issuer's keys are held to; it needs no name.
+    """
+    return _public_key({**members, "kid": "proof"})
+
+
 def _is_acceptable(entry: Mapping[str, object]) -> bool:
     """Whether an accepted algorithm uses such a key, and it is long enough; asked before anything parses it."""
     match entry.get("kty"), entry.get("crv"):

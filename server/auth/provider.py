@@ -1,38 +1,61 @@
-"""The issuer as a browser's sign-in sees it: its endpoints, and the exchange of a code for an access token."""
+"""The issuer as this server talks to it: its endpoints, the exchange of a code, introspection and userinfo."""
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from urllib.parse import urlsplit
+from urllib.parse import quote_plus, urlsplit
 
-import requests
-import urllib3
-
-from server.auth.fetch import is_loopback
+from server.auth.fetch import Post, is_loopback
 from server.auth.strict_json import parse_object
 from server.errors import Busy, Unauthenticated
-
-_LONGEST = 256 * 1024
 
 
 @dataclass(frozen=True, kw_only=True)
 class Endpoints:
-    """What OpenID Connect Discovery 1.0 section 3 says of an issuer; `end_session` is "" where it has none."""
+    """What OpenID Connect Discovery 1.0 section 3 says of an issuer; "" for what it does not have.
+
+    `names_itself`: it says `iss` in every answer to an authorization request (RFC 9207 section 3).
+    """
 
     authorization: str
     token: str
-    end_session: str
+    end_session: str = ""
+    introspection: str = ""
+    userinfo: str = ""
+    names_itself: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tokens:
+    """What a code was exchanged for; `identity` is the ID token, "" where there is none."""
+
+    access: str
+    identity: str
 
 
 class Provider:
-    """One issuer. `fetch` returns the body at a URL and raises `OSError` or `ValueError`; `timeout` in seconds."""
+    """One issuer, to which this server is `client`, with a `secret` ("" for a public client).
 
-    def __init__(self, issuer: str, client: str, *, fetch: Callable[[str], bytes], timeout: float = 5.0) -> None:
+    `fetch` returns the body at a URL, given an `Authorization` as well if there is one, and raises `OSError` or
+    `ValueError`; `post` is as of `http_post`.
+    """
+
+    def __init__(
+        self,
+        issuer: str,
+        client: str,
+        *,
+        fetch: Callable[..., bytes],
+        post: Post,
+        secret: str = "",
+    ) -> None:
         self._issuer = issuer
         self._client = client
         self._fetch = fetch
-        self._timeout = timeout
+        self._post = post
+        self._secret = secret
 
     def endpoints(self) -> Endpoints:
         """The issuer's endpoints as it publishes them now. Raises `Busy` where they cannot be had."""
@@ -46,10 +69,13 @@ class Provider:
             authorization=_url(document, "authorization_endpoint"),
             token=_url(document, "token_endpoint"),
             end_session=_url(document, "end_session_endpoint", optional=True),
+            introspection=_url(document, "introspection_endpoint", optional=True),
+            userinfo=_url(document, "userinfo_endpoint", optional=True),
+            names_itself=document.get("authorization_response_iss_parameter_supported") is True,
         )
 
-    def exchange(self, code: str, verifier: str, redirect_uri: str) -> str:
-        """The access token for an authorization code (RFC 6749 section 4.1.3, RFC 7636 section 4.5).
+    def exchange(self, code: str, verifier: str, redirect_uri: str) -> Tokens:
+        """The tokens for an authorization code (RFC 6749 section 4.1.3, RFC 7636 section 4.5).
 
         Raises `Unauthenticated` where the issuer refuses, `Busy` where it does not answer.
         """
@@ -58,20 +84,44 @@ class Provider:
             "code": code,
             "code_verifier": verifier,
             "redirect_uri": redirect_uri,
-            "client_id": self._client,
         }
-        try:
-            with requests.Session() as session:
-                endpoint = self.endpoints().token
-                session.trust_env = not is_loopback(urlsplit(endpoint).hostname or "")
-                answer = session.post(endpoint, data=form, timeout=self._timeout, allow_redirects=False, stream=True)
-                document = parse_object(answer.raw.read(_LONGEST, decode_content=True))
-        except (OSError, ValueError, urllib3.exceptions.HTTPError) as error:
-            raise Busy("the issuer does not answer") from error
-        token = document.get("access_token")
-        if answer.status_code != 200 or not isinstance(token, str):
+        status, document = self._form(self.endpoints().token, form)
+        token, identity = document.get("access_token"), document.get("id_token", "")
+        if status != 200 or not isinstance(token, str) or not isinstance(identity, str):
             raise Unauthenticated("the issuer refused the code", error="")
-        return token
+        return Tokens(access=token, identity=identity)
+
+    def introspect(self, token: str) -> Mapping[str, object]:
+        """What the issuer says of a token (RFC 7662 section 2). Raises `Busy` where it does not say."""
+        endpoint = self.endpoints().introspection
+        if not endpoint:
+            raise Busy("the issuer has no introspection endpoint")
+        status, document = self._form(endpoint, {"token": token, "token_type_hint": "access_token"})
+        if status != 200:
+            raise Busy("the issuer does not let this server ask about tokens")
+        return document
+
+    def userinfo(self, token: str) -> Mapping[str, object]:
+        """OpenID Connect Core section 5.3. Raises `Busy` where there is no answer, or one that is not plain JSON."""
+        endpoint = self.endpoints().userinfo
+        if not endpoint:
+            raise Busy("the issuer has no userinfo endpoint")
+        try:
+            return parse_object(self._fetch(endpoint, f"Bearer {token}"))
+        except (OSError, ValueError) as error:
+            raise Busy("the issuer's userinfo cannot be fetched") from error
+
+    def _form(self, endpoint: str, form: Mapping[str, str]) -> tuple[int, Mapping[str, object]]:
+        """Post as this client: its secret in the header that every server understands (RFC 6749 section 2.3.1)."""
+        named, authorization = {**form, "client_id": self._client}, ""
+        if self._secret:
+            pair = f"{quote_plus(self._client)}:{quote_plus(self._secret)}"
+            named, authorization = dict(form), f"Basic {base64.b64encode(pair.encode()).decode('ascii')}"
+        try:
+            status, body = self._post(endpoint, named, authorization)
+            return status, parse_object(body)
+        except (OSError, ValueError) as error:
+            raise Busy("the issuer does not answer") from error
 
 
 def _url(document: Mapping[str, object], name: str, *, optional: bool = False) -> str:

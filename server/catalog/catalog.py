@@ -282,6 +282,12 @@ class Catalog:
     def put_session(self, digest: bytes, value: bytes, expires: float) -> None:
         sessions.put_session(self._access, digest, value, expires)
 
+    def note_once(self, digest: bytes, now: float, expires: float) -> bool:
+        return sessions.note_once(self._access, digest, now, expires)
+
+    def replace_session(self, digest: bytes, value: bytes, expires: float) -> bool:
+        return sessions.replace_session(self._access, digest, value, expires)
+
     def get_session(self, digest: bytes, now: float) -> bytes | None:
         return sessions.get_session(self._access, digest, now)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import cast
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import delete, insert, select, update
 
 from server.catalog.access import Access
 from server.catalog.database import reading, writing
@@ -20,6 +20,35 @@ def put_session(access: Access, digest: bytes, value: bytes, expires: float) -> 
     with writing(access.engine) as connection:
         connection.execute(delete(sessions).where(sessions.c.token == token))
         connection.execute(insert(sessions).values(token=token, expires=expires, sealed=sealed))
+
+
+def note_once(access: Access, digest: bytes, now: float, expires: float) -> bool:
+    """Note a digest until `expires`; returns whether it was not noted before. What has expired goes at the same time.
+
+    Of two at once, one gets `Busy`.
+    """
+    token = access.tokens.unique("session", digest)
+    sealed = access.seal("sessions", token, [float(expires), ""], least=_SESSION_BYTES)
+    with writing(access.engine) as connection:
+        connection.execute(delete(sessions).where(sessions.c.expires <= now))
+        if connection.execute(select(sessions.c.token).where(sessions.c.token == token)).first() is not None:
+            return False
+        connection.execute(insert(sessions).values(token=token, expires=expires, sealed=sealed))
+    return True
+
+
+def replace_session(access: Access, digest: bytes, value: bytes, expires: float) -> bool:
+    """Replace the value of a session that is still there; a session that has ended in the meantime stays ended.
+
+    Returns whether it was there.
+    """
+    token = access.tokens.unique("session", digest)
+    sealed = access.seal("sessions", token, [float(expires), value.hex()], least=_SESSION_BYTES)
+    with writing(access.engine) as connection:
+        changed = connection.execute(
+            update(sessions).where(sessions.c.token == token).values(expires=expires, sealed=sealed)
+        )
+    return changed.rowcount == 1
 
 
 def get_session(access: Access, digest: bytes, now: float) -> bytes | None:

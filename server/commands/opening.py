@@ -51,6 +51,9 @@ def demo_settings(data: Path, port: int) -> Settings:
         database=f"sqlite:///{data / 'catalog.sqlite'}",
         policies=Path(__file__).resolve().parents[2] / "policies",
         claims={},
+        # The demo's provider asks no password and binds no token, so neither would prove anything.
+        proof_roles=(),
+        step_up={},
         algorithms=("ES256",),
         port=port,
         workers=1,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from server.model.decisions import Caller, Circumstances, Decision, Deny, ElementRules, MaskingLevel, Permit
 from server.model.exchange import Ask, AuditEvent, Randomness, Representation
+from server.model.issuers import Freshness, Introspection, IssuerSettings
 from server.model.kinds import ObjectKind
 from server.model.lists import (
     Act,
@@ -56,10 +57,13 @@ __all__ = [
     "Deny",
     "ElementAction",
     "ElementRules",
+    "Freshness",
     "Identifier",
     "IdentifierKind",
     "InstancePath",
     "InstanceRecord",
+    "Introspection",
+    "IssuerSettings",
     "LiftReason",
     "MaskingLevel",
     "ObjectKind",

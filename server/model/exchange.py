@@ -26,8 +26,9 @@ class Ask:
 
     `requested_role` comes from `Safelight-Role` or the session; `request` is the random id of this request;
     `held_etags` the entity tags of If-None-Match, without W/ and with `*` as it stands (RFC 9110 section 13.1.2);
-    `byte_range` and `if_range` the fields of RFC 9110 section 14.2 and 13.1.5 as they were sent, "" for none; `zone` is
-    the part of the network that it came from.
+    `authenticated_at` (seconds since the epoch, 0 where nobody says) and `context` (an `acr`, "" for none) say when and
+    how the person signed in; `byte_range` and `if_range` are the fields of RFC 9110 section 14.2 and 13.1.5 as they
+    were sent, "" for none; `zone` is the part of the network that it came from.
     """
 
     caller: Caller
@@ -37,6 +38,8 @@ class Ask:
     byte_range: str = ""
     if_range: str = ""
     zone: Zone = Zone.UNKNOWN
+    authenticated_at: float = 0.0
+    context: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,8 +62,9 @@ class Representation:
 class AuditEvent:
     """One line of the record. `subject`, `client` and `object` are sealed in the journal, the rest is readable.
 
-    `kind` is "answer", "opening", "closing", "refusal", "store", "label", "screening", "alarm", "sign-in", "review" or,
-    of the journal itself, "recovered"; `status` is the HTTP status (0 where there is none); `digest` a keyed digest of
+    `kind` is "answer", "opening", "closing", "refusal", "store", "label", "screening", "alarm", "sign-in", "sign-out",
+    "review", "break-glass" or, of the journal itself, "recovered"; `status` is the HTTP status (0 where there is none);
+    `digest` a keyed digest of
     the body in hexadecimal ("" when there is none).
     """
 

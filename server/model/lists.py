@@ -23,6 +23,7 @@ class Action(StrEnum):
     READ_STATUS = "read-status"
     RECORD_CONSENT = "record-consent"
     APPROVE_PROJECT = "approve-project"
+    BREAK_GLASS = "break-glass"
 
 
 class Act(StrEnum):

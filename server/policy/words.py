@@ -22,6 +22,7 @@ GOVERNANCE = frozenset(
         Action.READ_QUEUE,
         Action.SETTLE,
         Action.READ_STATUS,
+        Action.BREAK_GLASS,
     }
 )
 """The actions that show no film: they are granted or not, and have no masking level."""

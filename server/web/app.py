@@ -8,13 +8,14 @@ from pathlib import Path
 from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException
 
-from server.errors import BadRequest, MethodNotAllowed, NotFound, SafelightError, TooLarge
+from server.errors import BadRequest, MethodNotAllowed, NotFound, SafelightError, TooLarge, TooMany
 from server.model import Act, Action
 from server.services import Services
-from server.web import capabilities, dicomweb, governance, page, review, wado
-from server.web.answer import Route, refuse, respond
+from server.web import capabilities, cors, dicomweb, governance, page, review, session, sign_in, wado
+from server.web.answer import Route, limits, not_now, refuse, respond
 from server.web.answer import services as found_services
 from server.web.identify import whoever
+from server.web.limits import Limits, address_of
 
 _LOG = logging.getLogger("safelight.web")
 
@@ -42,11 +43,27 @@ def create_app(services: Services) -> Flask:
     for route in ROUTES:
         _add(app, route)
     app.register_blueprint(page.blueprint)
+    app.register_blueprint(sign_in.blueprint)
     capabilities.add(app)
     app.after_request(_harden)
+    app.extensions["safelight.limits"] = Limits(
+        failures=services.settings.failures_per_minute, requests=services.settings.requests_per_minute
+    )
+    app.before_request(_locked_out)
+    cors.add(app, services)
     app.register_error_handler(HTTPException, _http_error)
     app.register_error_handler(Exception, _unexpected)
+    app.wsgi_app = session.NamedRole(app.wsgi_app, session.cookie_name(services))  # type: ignore[method-assign]
     return app
+
+
+def _locked_out() -> Response | None:
+    house = found_services()
+    try:
+        limits().check(address_of(request, house.settings), house.clock())
+    except TooMany as error:
+        return not_now(error)
+    return None
 
 
 def endpoint(route: Route) -> str:
@@ -82,12 +99,13 @@ def _harden(response: Response) -> Response:
     headers["X-Frame-Options"] = "DENY"
     headers["Cross-Origin-Opener-Policy"] = "same-origin"
     headers["Cross-Origin-Resource-Policy"] = "same-origin"
-    page = request.blueprint == "page" or request.endpoint in ("conformance", "static")
+    page = request.blueprint in ("page", "sign_in") or request.endpoint in ("conformance", "static")
     headers.setdefault("Content-Security-Policy", _CONTENT_POLICY if page else _DATA_POLICY)
     if response.mimetype in _FILES:
         # Whoever opens the address of a film in a browser saves it; nothing in it is shown or run.
         headers.setdefault("Content-Disposition", "attachment")
-    if request.is_secure:
+    # By the address that clients see: behind a proxy the request itself comes in plain.
+    if found_services().settings.public_url.startswith("https:"):
         headers["Strict-Transport-Security"] = "max-age=63072000; includeSubDomains"
     return response
 

@@ -9,6 +9,7 @@ from flask import request
 from server import govern
 from server.auth.claims import MAXIMUM_TEXT_LENGTH
 from server.errors import BadRequest
+from server.glass import GlassReason
 from server.model import Action, Ask, Choice, Consent, Representation, StudyLabel
 from server.services import Services
 from server.web.answer import Route
@@ -81,7 +82,17 @@ def _read_audit(services: Services, ask: Ask) -> Representation:
     limit = request.args.get("limit", "100")
     if not (after.isascii() and after.isdigit() and limit.isascii() and limit.isdigit()) or not 1 <= int(limit) <= 1000:
         raise BadRequest("after is a sequence number, limit is 1 to 1000")
-    return govern.read_audit(services, ask, after=int(after), limit=int(limit))
+    return govern.read_audit(services, ask, after=int(after), limit=int(limit), kind=request.args.get("kind", ""))
+
+
+def _break_glass(services: Services, ask: Ask, study: str) -> Representation:
+    body = request.get_json(silent=True) if (request.content_length or 0) <= _MAX_BYTES else None
+    if not isinstance(body, dict) or set(body) != {"reason", "text"} or body["reason"] not in list(GlassReason):
+        raise BadRequest(f'breaking the glass wants {{"reason": one of {", ".join(GlassReason)}, "text": why}}')
+    text = body["text"]
+    if not isinstance(text, str) or not 10 <= len(text.strip()) <= 1000:
+        raise BadRequest("the text says why, in 10 to 1000 characters")
+    return govern.break_glass(services, ask, study=study, reason=GlassReason(body["reason"]), text=text.strip())
 
 
 ROUTES: tuple[Route, ...] = (
@@ -90,5 +101,6 @@ ROUTES: tuple[Route, ...] = (
     Route(rule="/consents/studies/<study>", method="PUT", action=Action.RECORD_CONSENT, handler=_record_consent),
     Route(rule="/projects/<project>", method="PUT", action=Action.APPROVE_PROJECT, handler=_approve_project),
     Route(rule="/projects", method="GET", action=Action.APPROVE_PROJECT, handler=_projects),
+    Route(rule="/break-glass/studies/<study>", method="POST", action=Action.BREAK_GLASS, handler=_break_glass),
     Route(rule="/audit/entries", method="GET", action=Action.READ_AUDIT, handler=_read_audit),
 )

@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import re
 import secrets
+from dataclasses import replace
+from urllib.parse import quote
 
 from flask import Request
 
-from server.auth.claims import caller_from_claims
+from server import signed_out
+from server.auth.dpop import PROOF_SECONDS, verify_proof
+from server.auth.issuers import authentication
 from server.errors import BadRequest, SafelightError, Unauthenticated
 from server.model import Ask, Caller
 from server.services import Services
 from server.settings import zone_of
 from server.web import session
 from server.web.coding import uncoded
+from server.web.limits import peer_of
 
 ROLE_HEADER = "Safelight-Role"
 _ETAG = re.compile(r'(?:W/)?("[\x21\x23-\x7e\x80-\xff]*")')
+_SAFE = "/!$&'()*+,;=:@-._~"
 NOBODY = Caller(subject="", issuer="", client="", roles=frozenset())
 
 
@@ -65,11 +71,12 @@ def identify(request: Request, services: Services) -> Ask:
         raise BadRequest("send a bearer token or a session cookie, not both")
     requested = roles[0].strip() if roles else None
     if authorization:
-        caller = _bearer(authorization[0], services)
+        caller, (authenticated_at, context) = _by_token(request, authorization[0], requested, services)
     elif cookie:
         found = session.load(services, cookie)
         session.require_same_origin(request, services)
-        caller, requested = found.caller, requested or found.role
+        caller, requested = found.caller, found.role if requested is None else requested
+        authenticated_at, context = found.authenticated_at, found.context
     else:
         raise Unauthenticated("no credentials", error="")
     return Ask(
@@ -80,16 +87,48 @@ def identify(request: Request, services: Services) -> Ask:
         # RFC 9110 section 14.2: of all methods only GET has ranges.
         byte_range=_field(request, "Range") if request.method == "GET" else "",
         if_range=_field(request, "If-Range"),
-        zone=zone_of(request.remote_addr, services.settings.zones),
+        zone=zone_of(peer_of(request, services.settings), services.settings.zones),
+        authenticated_at=authenticated_at,
+        context=context,
     )
 
 
-def _bearer(header: str, services: Services) -> Caller:
+def _by_token(
+    request: Request, header: str, requested: str | None, services: Services
+) -> tuple[Caller, tuple[float, str]]:
+    """The caller of a token, sent alone or with a proof of the key that it is bound to, and when they signed in."""
     scheme, _, token = header.partition(" ")
-    if scheme.lower() != "bearer" or not token.strip():
-        raise Unauthenticated("not a bearer token", error="invalid_request")
-    claims = services.tokens.verify(token.strip(), services.clock())
-    return caller_from_claims(claims, services.claim_paths, services.policy.current.roles)
+    token, now = token.strip(), services.clock()
+    if scheme.lower() not in ("bearer", "dpop") or not token:
+        raise Unauthenticated("neither a bearer token nor one with a proof", error="invalid_request")
+    proved = _proved(request, token, services) if scheme.lower() == "dpop" else None
+    claims = services.tokens.verify(token, now, proved)
+    caller = services.tokens.caller(claims, services.policy.current.roles)
+    signed_out.check(
+        services,
+        issuer=caller.issuer,
+        subject=caller.subject,
+        session=str(claims.get("sid", "")),
+        since=float(str(claims["iat"])),
+    )
+    if proved is None:
+        kept = caller.roles - set(services.settings.proof_roles)
+        if kept != caller.roles and (not kept or requested in caller.roles - kept):
+            raise Unauthenticated("this role wants a token that is bound to a key", error="invalid_token")
+        caller = replace(caller, roles=kept)
+    return caller, authentication(claims, now)
+
+
+def _proved(request: Request, token: str, services: Services) -> str:
+    """The thumbprint of the key that the request proves to hold, by a proof that is used for the first time."""
+    proofs, now = request.headers.getlist("DPoP"), services.clock()
+    if len(proofs) != 1 or not token.isascii():
+        raise Unauthenticated("one proof belongs to a request", error="invalid_dpop_proof")
+    url = f"{services.settings.public_url}{request.environ.get('SCRIPT_NAME', '')}{quote(request.path, safe=_SAFE)}"
+    proof = verify_proof(proofs[0], method=request.method, url=url, token=token, now=now)
+    if not services.catalog.note_once(proof.once, now, now + 2 * PROOF_SECONDS + 1):
+        raise Unauthenticated("the proof was used before", error="invalid_dpop_proof")
+    return proof.thumbprint
 
 
 def _etags(request: Request) -> frozenset[str]:

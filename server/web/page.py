@@ -5,9 +5,7 @@ Everything it shows comes from the same use cases as DICOMweb, for the same call
 
 from __future__ import annotations
 
-import hashlib
 import hmac
-import json
 from dataclasses import replace
 from urllib.parse import urlencode
 
@@ -15,26 +13,25 @@ from flask import Blueprint, Response, jsonify, render_template, request
 from werkzeug.wrappers import Response as AnyResponse
 
 from server import record, retrieve, search, status
-from server.auth.claims import caller_from_claims
-from server.auth.sessions import SignIn, new_sign_in, session_digest
+from server.auth.dpop import ALGORITHMS
 from server.errors import BadRequest, Forbidden, SafelightError, Unauthenticated
 from server.model import Act, Action, Ask
 from server.services import Services
 from server.web import session
 from server.web.answer import finish, refuse, services
-from server.web.identify import identify, nobody, request_id, whoever
+from server.web.identify import identify, whoever
 
 blueprint = Blueprint("page", __name__)
 # What the journal calls a refusal at each page; where a page is a transaction, it is that one.
 ACTS: dict[str, Action | Act] = {
     "page.home": Action.SEARCH,
     "page.film": Action.RETRIEVE_RENDERED,
-    "page.sign_in": Act.SIGN_IN,
-    "page.callback": Act.SIGN_IN,
     "page.choose_role": Act.CHOOSE_ROLE,
-    "page.sign_out": Act.SIGN_OUT,
+    "sign_in.begin": Act.SIGN_IN,
+    "sign_in.callback": Act.SIGN_IN,
+    "sign_in.sign_out": Act.SIGN_OUT,
+    "sign_in.told_of_logout": Act.SIGN_OUT,
 }
-_SIGN_IN_SECONDS = 600.0
 _ROWS = 200
 
 
@@ -43,7 +40,7 @@ def _page(template: str, **values: object) -> Response:
     return finish(response)
 
 
-def _to(url: str) -> Response:
+def to(url: str) -> Response:
     response = Response(status=303)
     response.headers["Location"] = url
     return finish(response)
@@ -66,16 +63,17 @@ def home() -> AnyResponse:
     try:
         found = _signed_in(house)
         if found is None:
-            return _page("welcome.html")
+            labels = [one.label for one in house.settings.all_issuers if one.client_id]
+            return _page("welcome.html", labels=labels)
         ask, current = found
-        roles = sorted(current.caller.roles)
+        roles, role = sorted(current.caller.roles), ask.requested_role
         try:
             rows = search.table(house, ask, limit=_ROWS)
             refused = ""
         except Forbidden as error:
             rows, refused = [], error.public
             record.refusal(house, ask, record.Subject(action=Action.SEARCH, object="/"), 403, error)
-        screening = status.for_page(house, ask) if current.role or len(roles) == 1 else ""
+        screening = status.for_page(house, ask) if role or len(roles) == 1 else ""
     except SafelightError as error:
         return refuse(house, whoever(request, house), Action.SEARCH, error)
     return _page(
@@ -84,8 +82,9 @@ def home() -> AnyResponse:
         refused=refused,
         screening=screening,
         roles=roles,
-        role=current.role,
+        role=role,
         session=current,
+        named=_named(role),
     )
 
 
@@ -95,83 +94,24 @@ def film(study: str, series: str, instance: str) -> AnyResponse:
     try:
         found = _signed_in(house)
         if found is None:
-            return _to("/")
+            return to("/")
         ask, current = found
         shown = retrieve.film(house, ask, study=study, series=series, instance=instance)
     except SafelightError as error:
         return refuse(house, whoever(request, house), Action.RETRIEVE_RENDERED, error)
     roles = sorted(current.caller.roles)
     address = f"/dicomweb/studies/{study}/series/{series}/instances/{instance}/rendered"
-    picture = f"{address}?{urlencode({'viewport': '1024,1024'})}"
-    return _page("film.html", film=shown, picture=picture, roles=roles, role=current.role, session=current)
+    role = shown.role
+    picture = f"{address}?{urlencode({'viewport': '1024,1024', session.NAMED_ROLE: role})}"
+    return _page("film.html", film=shown, picture=picture, roles=roles, role=role, session=current, named=_named(role))
 
 
-@blueprint.get("/sign-in")
-def sign_in() -> AnyResponse:
-    """Begin: remember the attempt on the server, send the browser to the issuer."""
-    house = services()
-    try:
-        attempt = new_sign_in(house.randomness)
-        expires = house.clock() + _SIGN_IN_SECONDS
-        value = json.dumps([attempt.nonce, attempt.verifier]).encode()
-        house.catalog.put_session(_attempt_name(attempt.state), value, expires)
-        url = attempt.authorization_url(
-            house.provider.endpoints().authorization,
-            client=house.settings.client_id,
-            redirect_uri=_redirect_uri(house),
-        )
-    except SafelightError as error:
-        return refuse(house, whoever(request, house), Act.SIGN_IN, error)
-    response = _to(url)
-    # Binds the attempt to this browser, so that nobody is signed in to another's session by a forged link.
-    response.set_cookie(
-        "safelight-sign-in", attempt.state, max_age=int(_SIGN_IN_SECONDS), httponly=True, samesite="Lax",
-        secure=house.settings.public_url.startswith("https:"), path="/callback",
-    )  # fmt: skip
-    return response
+def _named(role: str | None) -> str:
+    """What an address of this page ends with, so that every request says in which role it is made."""
+    return f"?{urlencode({session.NAMED_ROLE: role})}" if role else ""
 
 
-def _attempt_name(state: str) -> bytes:
-    return hashlib.sha256(b"sign-in\x00" + state.encode()).digest()
-
-
-def _redirect_uri(house: Services) -> str:
-    return f"{house.settings.public_url}/callback"
-
-
-@blueprint.get("/callback")
-def callback() -> AnyResponse:
-    """End: exchange the code, verify the access token as any other, begin a session under a new identifier."""
-    house = services()
-    ask = nobody(request)
-    try:
-        state = request.cookies.get("safelight-sign-in", "")
-        name = _attempt_name(state)
-        found = house.catalog.get_session(name, house.clock())
-        if found is None:
-            raise Unauthenticated("no such sign-in", error="")
-        house.catalog.delete_session(name)
-        nonce, verifier = json.loads(found)
-        attempt = SignIn(state=state, nonce=nonce, verifier=verifier)
-        code = attempt.code(request.args.to_dict(), house.settings.issuer)
-        claims = house.tokens.verify(house.provider.exchange(code, verifier, _redirect_uri(house)), house.clock())
-        caller = caller_from_claims(claims, house.claim_paths, house.policy.current.roles)
-        ask = Ask(caller=caller, request=request_id(request))
-        expires = min(house.clock() + session.LIFETIME, float(str(claims["exp"])))
-        role = next(iter(caller.roles)) if len(caller.roles) == 1 else None
-        fresh = session.Session(caller=caller, role=role, form_token=house.randomness.bytes(16, "form-token").hex())
-        subject = record.Subject(action=Act.SIGN_IN, object="")
-        house.journal.append(record.event(ask, subject, "sign-in", 200))
-        cookie = session.start(house, fresh, expires)
-    except SafelightError as error:
-        return refuse(house, ask, Act.SIGN_IN, error)
-    response = _to("/")
-    session.set_cookie(response, house, cookie, expires - house.clock())
-    response.delete_cookie("safelight-sign-in", path="/callback")
-    return response
-
-
-def _form_session(house: Services) -> tuple[str, session.Session, float]:
+def form_session(house: Services) -> tuple[str, session.Session, float]:
     """The session of a form that our own page made. Raises `BadRequest` for any other."""
     cookie = request.cookies.get(session.cookie_name(house), "")
     current, expires = session.load_with_expiry(house, cookie)
@@ -186,27 +126,14 @@ def choose_role() -> AnyResponse:
     """Act in another of the roles held from now on."""
     house = services()
     try:
-        cookie, current, expires = _form_session(house)
+        cookie, current, expires = form_session(house)
         role = request.form.get("role", "") or None
         if role is not None and role not in current.caller.roles:
             raise Forbidden
         session.save(house, cookie, replace(current, role=role), expires)
     except SafelightError as error:
         return refuse(house, whoever(request, house), Act.CHOOSE_ROLE, error)
-    return _to("/")
-
-
-@blueprint.post("/sign-out")
-def sign_out() -> AnyResponse:
-    house = services()
-    try:
-        cookie, _, _ = _form_session(house)
-        house.catalog.delete_session(bytes.fromhex(session_digest(cookie)))
-    except SafelightError as error:
-        return refuse(house, whoever(request, house), Act.SIGN_OUT, error)
-    response = _to("/")
-    session.set_cookie(response, house, "", 0)
-    return response
+    return to(f"/?{urlencode({session.NAMED_ROLE: role})}" if role else "/")
 
 
 @blueprint.get("/healthz")
@@ -226,7 +153,8 @@ def protected_resource() -> AnyResponse:
     settings = services().settings
     return jsonify(
         resource=settings.audience,
-        authorization_servers=[settings.issuer],
+        authorization_servers=[one.issuer for one in settings.all_issuers],
         bearer_methods_supported=["header"],
+        dpop_signing_alg_values_supported=list(ALGORITHMS),
         resource_name="Safelight",
     )

@@ -86,3 +86,8 @@ def test_a_T5_a_token_expires_while_it_is_used() -> None:
     token = raw_token(header(), claims())
     verifier().verify(token, NOW + 629)
     refused(token, now=NOW + 630)
+
+
+@pytest.mark.parametrize("changes", [{"exp": NOW - 9 + 86400}, {"exp": 10**400}, {"iat": -(10**400)}, {"iat": 0}])
+def test_a_T5_no_token_lives_longer_than_a_logout_is_remembered(changes: dict[str, object]) -> None:
+    refused(raw_token(header(), claims(**changes)))

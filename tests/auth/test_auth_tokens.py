@@ -46,7 +46,7 @@ def test_the_type_is_compared_without_case(kind: str) -> None:
         {"nbf": NOW + 29},
         {"iat": NOW + 29},
         {"exp": NOW - 29},
-        {"exp": 10**400},
+        {"exp": NOW - 10 + 86400},
         {"azp": "viewer"},
     ],
 )

@@ -116,6 +116,7 @@ def test_govern_grants_exactly_these_things() -> None:
         ("security-administrator", Action.LABEL),
         ("security-administrator", Action.APPROVE_PROJECT),
         ("front-desk", Action.RECORD_CONSENT),
+        ("clinician", Action.BREAK_GLASS),
         ("security-auditor", Action.READ_AUDIT),
         ("privacy-reviewer", Action.READ_QUEUE),
         ("privacy-reviewer", Action.SETTLE),
