@@ -16,6 +16,7 @@ import numpy as np
 
 from server.model import Region
 from server.screening import weights
+from server.screening.compiled import Compiled
 from server.screening.contents import text_regions
 from server.screening.lines import Box, boxes, enlarged, turned_back
 from server.screening.network import TextNetwork
@@ -71,18 +72,22 @@ LARGEST_FRAME = 64_000_000
 
 
 class TextDetector:
-    """Finds text. One per thread: the compiled networks hold their buffers. About 0.4 GB once used on large films."""
+    """Finds text. One per thread: the compiled networks hold their buffers."""
 
-    def __init__(self, threads: int = 1, precision: str = "") -> None:
-        """`precision` as in `TextNetwork`. Reads the pinned weights.
+    def __init__(
+        self, threads: int = 1, precision: str = "", compiled: Compiled | None = None, reader: Reader | None = None
+    ) -> None:
+        """`precision` as in `TextNetwork`; `compiled` and `reader` may be others' of the same thread too. Reads the
+        pinned weights.
 
         Raises `ConfigurationError` when they are missing or not the pinned ones.
         """
+        compiled = compiled or Compiled()
         self._networks = {
-            Eye.TINY: TextNetwork(content(weights.TINY), threads=threads, precision=precision),
-            Eye.SMALL: TextNetwork(content(weights.SMALL), threads=threads, precision=precision),
+            eye: TextNetwork(content(file), threads=threads, precision=precision, compiled=compiled)
+            for eye, file in ((Eye.TINY, weights.TINY), (Eye.SMALL, weights.SMALL))
         }
-        self._reader = Reader(threads=threads)
+        self._reader = reader or Reader(threads=threads)
 
     def version(self) -> str:
         """Detector and configuration; stored with every region set, so that a later one can tell which to redo."""
