@@ -8,8 +8,8 @@ from typing import Protocol
 
 from server.model import Region
 from server.screening.compiled import Compiled
+from server.screening.face_cines import FaceFinder
 from server.screening.faces import FaceDetector
-from server.screening.finders import FaceFinder
 from server.screening.heads import HeadFinder
 from server.screening.lines import Box
 from server.screening.picture import Samples
@@ -33,7 +33,14 @@ class TextFinder(Protocol):
 class TextGlance(Protocol):
     """Tells where text may be, as `TextDetector.glance` does."""
 
-    def __call__(self, samples: Samples, *, palette: Samples | None = None, palette_first: int = 0) -> list[Box]: ...
+    def __call__(
+        self,
+        samples: Samples,
+        *,
+        before: Samples | None = None,
+        palette: Samples | None = None,
+        palette_first: int = 0,
+    ) -> list[Box]: ...
 
 
 class ResidualFinder(Protocol):
