@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 
 from server.model import Region
+from server.screening.findings import checked
 from server.screening.picture import Samples, value_range
 from server.screening.places import Place, hull, overlap
 
@@ -37,17 +38,23 @@ class FaceFinder(Protocol):
     ) -> list[Region]: ...
 
 
-@dataclass(kw_only=True)
-class _Look:
-    """A look at one frame: what it showed, and the frames that equal it or came after it.
-
-    `extent`: half of the range of nearly all of its values.
-    """
+@dataclass(frozen=True, kw_only=True)
+class _Seen:
+    """The frame looked at last, small, and half of the range of nearly all of its values (`extent`)."""
 
     samples: Samples
     small: Samples
     extent: float
-    faces: list[Region]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Look:
+    """The faces of one frame of so many rows and columns, and the numbers of the frames that equal it, or came after it
+    and do not.
+    """
+
+    faces: tuple[Region, ...]
+    shape: tuple[int, int]
     equal: list[int]
     after: list[int] = field(default_factory=list)
 
@@ -60,20 +67,23 @@ class FaceCine:
         self._finder = faces
         self._palette, self._first = palette, palette_first
         self._looks: list[_Look] = []
+        self._seen: _Seen | None = None
         self._last: tuple[Samples, int] | None = None
 
     def add(self, samples: Samples, frame_number: int) -> None:
-        """The next frame (rows, columns, samples); kept until the next one has come."""
-        before = self._looks[-1] if self._looks else None
-        if before is None or before.samples.shape != samples.shape or before.samples.dtype != samples.dtype:
+        """The next frame (rows, columns, samples); kept until the next one has come. Raises `DetectorNonsense`."""
+        seen = self._seen
+        if seen is None or seen.samples.shape != samples.shape or seen.samples.dtype != samples.dtype:
             self._look(samples, frame_number)
-        elif np.array_equal(before.samples, samples):
-            before.equal.append(frame_number)
+            return
+        look = self._looks[-1]
+        if np.array_equal(seen.samples, samples):
+            look.equal.append(frame_number)
             self._last = None
-        elif frame_number - before.equal[0] >= _every(samples, self._palette) or _another(before, _small(samples)):
+        elif frame_number - look.equal[0] >= _every(samples, self._palette) or _another(seen, _small(samples)):
             self._look(samples, frame_number)
         else:
-            before.after.append(frame_number)
+            look.after.append(frame_number)
             self._last = samples, frame_number
 
     def found(self) -> list[Region]:
@@ -86,21 +96,19 @@ class FaceCine:
             result += (replace(one, frames=frozenset(look.equal)) for one in look.faces)
             if look.after:
                 following = self._looks[index + 1].faces if index + 1 < len(self._looks) else []
-                places = _between([*look.faces, *following], *look.samples.shape[:2])
+                places = _between([*look.faces, *following], *look.shape)
                 result += (replace(one, frames=frozenset(look.after)) for one in places)
         return result
 
     def _look(self, samples: Samples, frame_number: int) -> None:
-        faces = self._finder.find(samples, frame_number=frame_number, palette=self._palette, palette_first=self._first)
+        rows, columns = samples.shape[:2]
+        found = self._finder.find(samples, frame_number=frame_number, palette=self._palette, palette_first=self._first)
+        # Before anything is grown or cut: what cannot be must not become what can.
+        faces = checked(found, rows, columns, frame_number)
         low, high = value_range(samples[:, :, 0])
-        look = _Look(
-            samples=samples, small=_small(samples), extent=high / 2 - low / 2, faces=faces, equal=[frame_number]
-        )
-        self._looks.append(look)
+        self._looks.append(_Look(faces=faces, shape=(rows, columns), equal=[frame_number]))
+        self._seen = _Seen(samples=samples, small=_small(samples), extent=high / 2 - low / 2)
         self._last = None
-        if len(self._looks) > 1:
-            # Only the last one is compared with.
-            self._looks[-2].samples = self._looks[-2].samples[:, :, :0]
 
 
 def _every(samples: Samples, palette: Samples | None) -> int:
@@ -119,10 +127,11 @@ def _small(samples: Samples) -> Samples:
     return np.asarray(small, np.float64)
 
 
-def _another(before: _Look, after: Samples) -> bool:
-    """Whether some block of a small picture shows another thing than at a look."""
-    blocks = np.abs(after / 2 - before.small / 2).reshape(_SIDE // _BLOCK, _BLOCK, _SIDE // _BLOCK, _BLOCK, -1)
-    return bool((blocks.mean(axis=(1, 3)) > _ANOTHER * before.extent).any())
+def _another(seen: _Seen, after: Samples) -> bool:
+    """Whether some block of a small picture shows another thing than the frame looked at last, or cannot be told."""
+    with np.errstate(invalid="ignore"):
+        blocks = np.abs(after / 2 - seen.small / 2).reshape(_SIDE // _BLOCK, _BLOCK, _SIDE // _BLOCK, _BLOCK, -1)
+        return not (blocks.mean(axis=(1, 3)) <= _ANOTHER * seen.extent).all()
 
 
 def _between(faces: Sequence[Region], rows: int, columns: int) -> Iterator[Region]:

@@ -9,6 +9,7 @@ import pytest
 import skimage
 from numpy.typing import NDArray
 
+from server.errors import DetectorNonsense
 from server.model import Region, RegionKind
 from server.screening.face_cines import COLOUR, GREY, FaceCine
 from server.screening.faces import FaceDetector
@@ -142,3 +143,28 @@ def test_a_cine_of_photographs_is_covered_on_every_frame() -> None:
         # The eyes and the mouth.
         for row, column in ((100, 145), (100, 190), (160, 165)):
             assert place[row + number, column + 2 * number]
+
+
+@pytest.mark.parametrize("top", [-5, 250])
+def test_a_face_that_cannot_be_is_not_made_one_that_can(top: int) -> None:
+    class Nonsense(Eye):
+        def find(self, samples: Frame, *, frame_number: int, **_: object) -> list[Region]:
+            return [
+                Region(
+                    kind=RegionKind.FACE,
+                    top_row=top,
+                    left_column=0,
+                    row_count=20,
+                    column_count=20,
+                    frames=frozenset({frame_number}),
+                )
+            ]
+
+    with pytest.raises(DetectorNonsense):
+        looked(Nonsense(), noisy(3))
+
+
+def test_what_is_no_number_is_looked_at_every_time() -> None:
+    eye = Eye()
+    looked(eye, [np.full((64, 64, 1), value, np.float32) for value in (1.0, np.inf, np.nan, np.inf)])
+    assert eye.looks == [1, 2, 3, 4]
