@@ -168,3 +168,13 @@ def test_what_is_no_number_is_looked_at_every_time() -> None:
     eye = Eye()
     looked(eye, [np.full((64, 64, 1), value, np.float32) for value in (1.0, np.inf, np.nan, np.inf)])
     assert eye.looks == [1, 2, 3, 4]
+
+
+def test_a_face_that_goes_and_comes_back_between_two_looks_is_hidden() -> None:
+    places = [60, *[56] * 10, *[64] * 10, 60]
+    frames = [with_face(frame, 100, left) for frame, left in zip(noisy(len(places)), places, strict=True)]
+    eye = Eye()
+    regions = looked(eye, frames)
+    assert eye.looks == [1, len(places)]
+    for number, frame in enumerate(frames, 1):
+        assert hidden(regions, number, frame.shape)[frame[:, :, 0] == 255].all()
