@@ -75,8 +75,12 @@ def value_range(plane: Samples) -> tuple[float, float]:
 
 def _range_of_few(values: Samples) -> tuple[float, float]:
     """The same for integers of 16 bits at most, counted instead of sorted: to the last bit what sorting gives."""
+    values = values.astype(values.dtype.newbyteorder("="), copy=False)
     least = int(values.min())
-    counts = np.bincount(values.astype(np.int32) - least)
+    # As unsigned, which keeps the differences; the counts are small enough to be exact in 32 bits.
+    shifted = np.subtract(values, values.min(), dtype=values.dtype).view(f"u{values.itemsize}")
+    size = int(shifted.max()) + 1
+    counts = cv2.calcHist([np.ascontiguousarray(shifted)], [0], None, [size], [0, size]).ravel().astype(np.int64)
     first, last = 0, len(counts) - 1
     for _ in range(2):
         held = np.flatnonzero(counts[first : last + 1])

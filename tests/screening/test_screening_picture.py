@@ -146,16 +146,14 @@ def test_the_residue_of_strips_is_that_of_the_whole(dtype: str, monkeypatch: pyt
 
 
 @given(
-    kind=st.sampled_from((np.uint8, np.int8, np.uint16, np.int16)),
+    kind=st.sampled_from(("u1", "i1", "u2", "i2", ">u2", ">i2")),
     seed=st.integers(0, 10_000),
     rows=st.integers(1, 60),
     columns=st.integers(1, 60),
     padded=st.floats(0, 0.4),
 )
-def test_the_range_counted_is_the_range_sorted(
-    kind: type[np.generic], seed: int, rows: int, columns: int, padded: float
-) -> None:
-    chance, limits = np.random.default_rng(seed), np.iinfo(kind)  # type: ignore[type-var]
+def test_the_range_counted_is_the_range_sorted(kind: str, seed: int, rows: int, columns: int, padded: float) -> None:
+    chance, limits = np.random.default_rng(seed), np.iinfo(kind)
     middle, spread = chance.uniform(limits.min, limits.max), chance.uniform(0, (limits.max - limits.min) / 3)
     plane = np.clip(chance.normal(middle, spread, (rows, columns)), limits.min, limits.max).astype(kind)
     for extreme in (limits.min, limits.max, plane.min(), plane.max()):
