@@ -90,7 +90,7 @@ def frames(services: Services, ask: Ask, choice: Choice, *, numbers: Sequence[in
 
     @cache
     def original() -> Original:
-        opened = unseal(services, record)
+        opened = unseal(services, record, transaction.key_of)
         check_numbers(opened, numbers)
         return opened
 

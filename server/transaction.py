@@ -32,6 +32,7 @@ class Transaction:
     choice: Choice
     path: Mapping[str, str]
     admission: Admission
+    study_key: bytes
     shared: Shared = field(default_factory=Shared)
 
     @classmethod
@@ -47,11 +48,21 @@ class Transaction:
     ) -> Transaction:
         """Find and decide. Raises as `admit` and, if `anonymous`, as `anonymised`, and `NotAcceptable` where only
         attributes of it leave."""
-        admission = admit(services, ask, action, **path)
-        if anonymous:
-            admission = anonymised(services, admission, action)
-        admission = _leaving(admission, action)
-        return cls(services=services, ask=ask, action=action, choice=choice, path=path, admission=admission)
+        with services.at_once() as house:
+            admission = admit(house, ask, action, **path)
+            if anonymous:
+                admission = anonymised(house, admission, action)
+            admission = _leaving(admission, action)
+            study_key = house.study_key(admission.instances[0].path.study)
+        return cls(
+            services=services,
+            ask=ask,
+            action=action,
+            choice=choice,
+            path=path,
+            admission=admission,
+            study_key=study_key,
+        )
 
     @property
     def view(self) -> View:
@@ -60,6 +71,10 @@ class Transaction:
     @property
     def instances(self) -> tuple[InstanceRecord, ...]:
         return self.admission.instances
+
+    def key_of(self, study: str) -> bytes:
+        """The key of a study: this one's is at hand. Raises `KeyUnavailable`, `SealBroken`."""
+        return self.study_key if study == self.instances[0].path.study else self.services.study_key(study)
 
     def url(self, one: InstanceRecord, names: Names | None = None) -> str:
         """An instance's address in this world, from the configured origin, never from the request's Host."""
@@ -127,8 +142,7 @@ class Transaction:
         name = self._digest(extra)
         levels = self.services.policy.current.levels
         answers = self.services.answers.of(self.view.level.name, len(levels))
-        study_key = self.services.study_key(self.instances[0].path.study)
-        key = derive(study_key, f"answer/{self.view.level.name}", self.view.domain or b"")
+        key = derive(self.study_key, f"answer/{self.view.level.name}", self.view.domain or b"")
         body = answers.get(key, name)
         if body is None:
             body = develop()

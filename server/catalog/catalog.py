@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from datetime import date
+from contextlib import contextmanager
+from copy import copy
 
 from sqlalchemy import Engine
 
@@ -11,7 +12,6 @@ from server.catalog import (
     changes,
     identifiers,
     keys,
-    projects,
     reads,
     register,
     rejections,
@@ -20,7 +20,6 @@ from server.catalog import (
     review_queue,
     screening_queue,
     search,
-    sessions,
     uses,
     worlds,
 )
@@ -29,6 +28,7 @@ from server.catalog.access import Access, RowSealer
 from server.catalog.keys import KeyPurpose, WrappedKey
 from server.catalog.keywords import StudyQuery
 from server.catalog.listing import Listings
+from server.catalog.people import People
 from server.catalog.reads import Outline
 from server.catalog.records import OpenedStudy
 from server.catalog.register import Duplicate, NewInstance, Registered
@@ -50,7 +50,7 @@ from server.model import (
 )
 
 
-class Catalog:
+class Catalog(People):
     """`index_key` (at least 32 bytes) and the sealer's key must lie apart from the database.
 
     Threads may share a catalogue; processes open one each. Every method may raise `Busy` when the database does not
@@ -63,6 +63,17 @@ class Catalog:
     def close(self) -> None:
         """Give the database's connections back."""
         self._access.engine.dispose()
+
+    @contextmanager
+    def at_once(self) -> Iterator[Catalog]:
+        """This catalogue as it is at one moment, for several looks in one transaction, and short ones.
+
+        What is written meanwhile is not seen. Writing goes by a transaction of its own, as ever.
+        """
+        with self._access.at_once() as access:
+            catalog = copy(self)
+            catalog._access = access
+            yield catalog
 
     # Registration
 
@@ -88,17 +99,6 @@ class Catalog:
 
     def set_consent(self, study_uid: str, consent: Consent) -> int:
         return study_labels.set_consent(self._access, study_uid, consent)
-
-    # Projects
-
-    def approve_project(self, name: str, until: date) -> None:
-        projects.approve(self._access, name, until)
-
-    def project_approved_until(self, name: str) -> date | None:
-        return projects.approved_until(self._access, name)
-
-    def projects(self) -> dict[str, date]:
-        return projects.entered(self._access)
 
     # Reading
 
@@ -276,23 +276,3 @@ class Catalog:
 
     def forget_retired(self, names: Collection[str]) -> None:
         retired.forget_retired(self._access, names)
-
-    # Browser sessions
-
-    def put_session(self, digest: bytes, value: bytes, expires: float) -> None:
-        sessions.put_session(self._access, digest, value, expires)
-
-    def note_once(self, digest: bytes, now: float, expires: float) -> bool:
-        return sessions.note_once(self._access, digest, now, expires)
-
-    def replace_session(self, digest: bytes, value: bytes, expires: float) -> bool:
-        return sessions.replace_session(self._access, digest, value, expires)
-
-    def get_session(self, digest: bytes, now: float) -> bytes | None:
-        return sessions.get_session(self._access, digest, now)
-
-    def delete_session(self, digest: bytes) -> None:
-        sessions.delete_session(self._access, digest)
-
-    def delete_expired(self, now: float) -> int:
-        return sessions.delete_expired(self._access, now)

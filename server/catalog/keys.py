@@ -6,11 +6,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
-from sqlalchemy import ColumnElement, and_, delete, insert, select, update
+from sqlalchemy import ColumnElement, and_, bindparam, delete, insert, select, update
 
 from server.catalog.access import Access
 from server.catalog.database import reading, writing
 from server.catalog.schema import wrapped_keys
+
+_WRAPPED = select(wrapped_keys.c.wrapped).where(
+    wrapped_keys.c.purpose == bindparam("purpose"), wrapped_keys.c.token == bindparam("token")
+)
 
 
 class KeyPurpose(StrEnum):
@@ -58,8 +62,8 @@ def get_or_make(access: Access, purpose: KeyPurpose, name: str, make: Callable[[
 def find_key(access: Access, purpose: KeyPurpose, name: str) -> WrappedKey | None:
     """The wrapped key of this name, if there is one."""
     token = _token(access, purpose, name)
-    with reading(access.engine) as connection:
-        stored = connection.execute(select(wrapped_keys.c.wrapped).where(_at(purpose, token))).scalar()
+    with access.reading() as connection:
+        stored = connection.execute(_WRAPPED, {"purpose": purpose.value, "token": token}).scalar()
     return None if stored is None else WrappedKey(purpose=purpose, token=token, wrapped=stored)
 
 

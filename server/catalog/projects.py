@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from datetime import date
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import bindparam, delete, insert, select
 
 from server.catalog.access import Access
 from server.catalog.database import reading, writing
 from server.catalog.schema import projects
 
 _BYTES = 512
+_SEALED = select(projects.c.sealed).where(projects.c.token == bindparam("token"))
 
 
 def approve(access: Access, name: str, until: date) -> None:
@@ -25,8 +26,8 @@ def approve(access: Access, name: str, until: date) -> None:
 def approved_until(access: Access, name: str) -> date | None:
     """The last day on which a project is approved, None for one that nobody entered. Raises `SealBroken`."""
     token = _token(access, name)
-    with reading(access.engine) as connection:
-        sealed = connection.execute(select(projects.c.sealed).where(projects.c.token == token)).scalar()
+    with access.reading() as connection:
+        sealed = connection.execute(_SEALED, {"token": token}).scalar()
     return None if sealed is None else date.fromisoformat(access.open("projects", token, sealed)[1])
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import cast
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import bindparam, delete, insert, select, update
 
 from server.catalog.access import Access
-from server.catalog.database import reading, writing
+from server.catalog.database import writing
 from server.catalog.schema import sessions
 
 _SESSION_BYTES = 1024
+_SEALED = select(sessions.c.sealed).where(sessions.c.token == bindparam("token"))
 
 
 def put_session(access: Access, digest: bytes, value: bytes, expires: float) -> None:
@@ -54,8 +55,8 @@ def replace_session(access: Access, digest: bytes, value: bytes, expires: float)
 def get_session(access: Access, digest: bytes, now: float) -> bytes | None:
     """The value of a session that has not expired; the sealed time counts. Raises `SealBroken`."""
     token = access.tokens.unique("session", digest)
-    with reading(access.engine) as connection:
-        sealed = connection.execute(select(sessions.c.sealed).where(sessions.c.token == token)).scalar()
+    with access.reading() as connection:
+        sealed = connection.execute(_SEALED, {"token": token}).scalar()
     if sealed is None:
         return None
     expires, value = access.open("sessions", token, sealed)
