@@ -26,6 +26,7 @@ blueprint = Blueprint("page", __name__)
 ACTS: dict[str, Action | Act] = {
     "page.home": Action.SEARCH,
     "page.film": Action.RETRIEVE_RENDERED,
+    "page.share": Action.ACCEPT_SHARE,
     "page.choose_role": Act.CHOOSE_ROLE,
     "sign_in.begin": Act.SIGN_IN,
     "sign_in.callback": Act.SIGN_IN,
@@ -134,6 +135,13 @@ def choose_role() -> AnyResponse:
     except SafelightError as error:
         return refuse(house, whoever(request, house), Act.CHOOSE_ROLE, error)
     return to(f"/?{urlencode({session.NAMED_ROLE: role})}" if role else "/")
+
+
+@blueprint.get("/share")
+def share() -> AnyResponse:
+    """Where the link of a share leads: the same page for every link. Its secret stays in the browser's address until a
+    script takes it from there, and is sent in the body of the exchange alone."""
+    return _page("share.html", named="")
 
 
 @blueprint.get("/healthz")
