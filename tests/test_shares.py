@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from builders import PixelFormat, chest_film, part10_bytes
-from house import NOW, ORIGIN, House
+from house import ORIGIN, House
 from werkzeug.test import TestResponse
-
-from server.audit.show import read
-from server.model import Consent, Choice, StudyLabel
-from server.shares import LONGEST_SECONDS
 
 TINY = PixelFormat(rows=16, columns=16)
 FILMS = [

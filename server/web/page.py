@@ -26,7 +26,6 @@ blueprint = Blueprint("page", __name__)
 ACTS: dict[str, Action | Act] = {
     "page.home": Action.SEARCH,
     "page.film": Action.RETRIEVE_RENDERED,
-    "page.share": Action.ACCEPT_SHARE,
     "page.choose_role": Act.CHOOSE_ROLE,
     "sign_in.begin": Act.SIGN_IN,
     "sign_in.callback": Act.SIGN_IN,

@@ -22,7 +22,7 @@ RULES = rules_text()
 CHUNKS = {
     match[1]: match[0]
     for match in re.finditer(
-        r'@id\("([^"]+)"\)\n@note.*?\n(?:permit|forbid) \(.*?\)(?:\s+when \{.*?\})?;', RULES, re.DOTALL
+        r'@id\("([^"]+)"\)\n@note.*?\n(?:permit|forbid) \(.*?\)(?:\s+(?:when|unless) \{.*?\})?;', RULES, re.DOTALL
     )
 }
 
