@@ -80,7 +80,7 @@ def _method(parent: Xml.Element, row: Row) -> None:
         Xml.SubElement(asked, "representation", {"mediaType": media_type})
     for status in row.statuses:
         answered = Xml.SubElement(method, "response", {"status": str(status)})
-        for offer in row.offers if status in (200, 202) else ():
+        for offer in row.offers if status in (200, 201, 202) else ():
             Xml.SubElement(answered, "representation", {"mediaType": spelled(offer)})
 
 
@@ -179,12 +179,12 @@ def _operation(row: Row) -> dict[str, object]:
 
 
 _STATUS = {
-    200: "answered", 202: "stored in part, or with warnings", 204: "done, or nothing is found", 206: "a part of it",
+    200: "answered", 201: "made", 202: "stored in part, or with warnings", 204: "done, or nothing is found", 206: "a part of it",
     303: "see there", 304: "not modified", 400: "the request is malformed", 401: "no valid token",
     403: "the acting role never has this", 404: "nothing here that this caller may see",
     406: "no such representation", 409: "nothing was stored", 412: "it has changed since it was read",
     413: "too large", 415: "media type not taken",
-    416: "no such range", 500: "the answer could not be made", 503: "try again later",
+    416: "no such range", 429: "too many", 500: "the answer could not be made", 503: "try again later",
 }  # fmt: skip
 
 

@@ -28,6 +28,7 @@ from server.policy.words import PolicyBundle
 from server.query import Query, SearchLevel
 from server.rows import Match, masked_for, order_of, row_of
 from server.services import Services
+from server.sharing import decided
 from server.worlds import Prepared, prepared
 
 SearchHandler = Callable[..., Representation]
@@ -138,12 +139,15 @@ def _page(services: Services, ask: Ask, query: Query, study: str | None, series:
         # What of the page falls into this world, whose matches come after those of the worlds before.
         wanted = slice(max(0, query.offset - count), max(0, query.offset + query.limit - count))
         most = query.offset + query.limit + COUNTED
-        known = None if study or series else _ready(services, bundle, caller, view, query, wanted)
+        known = None if study or series or view.shares else _ready(services, bundle, caller, view, query, wanted)
         if known is not None:
             page += known.page
             count += known.count
             continue
-        permitted = _permitted(services, bundle, caller, view, narrowed(services, view, query, study))
+        if view.shares:
+            permitted = _given(services, bundle, caller, view, study)
+        else:
+            permitted = _permitted(services, bundle, caller, view, narrowed(services, view, query, study))
         matching = _matching(services, permitted, query, series)
         if view.domain is not None:
             # By pseudonym: the order of the rows tells nothing of real values, nor joins two projects (a.M12, a.Q6).
@@ -199,6 +203,18 @@ def _permitted(
         for one, decision in zip(chunk, decisions, strict=True):
             if isinstance(decision, Permit) and decision.level.name == view.level.name:
                 yield Match(permit=decision, view=view, study=one, shared=shared)
+
+
+def _given(services: Services, bundle: PolicyBundle, caller: Caller, view: View, study: str | None) -> Iterator[Match]:
+    """What was shared in one world, each study once; of a study that is asked for, no other."""
+    wanted = original_uid(services, view, study) if study else None
+    for uid in dict.fromkeys(one.study for one in view.shares if not study or one.study == wanted):
+        found = services.catalog.find_study(uid)
+        if found is None or not services.catalog.shown([bytes.fromhex(found.row)]):
+            continue
+        decision = decided(services, bundle, caller, view.shares, Action.SEARCH, found)
+        if isinstance(decision, Permit) and decision.level.name == view.level.name:
+            yield Match(permit=decision, view=view, study=found, shared=Shared())
 
 
 def _expanded(services: Services, found: Iterable[Match], query: Query, series: str | None) -> Iterator[Match]:

@@ -23,6 +23,7 @@ OPEN = frozenset(
     {
         ("GET", "/"),
         ("GET", "/films/<study>/<series>/<instance>"),
+        ("GET", "/share"),
         ("GET", "/sign-in"),
         ("GET", "/callback"),
         ("POST", "/role"),
@@ -45,6 +46,10 @@ GOVERNED = {
     Action.SETTLE: {"privacy-reviewer"},
     Action.BREAK_GLASS: {"clinician"},
     Action.READ_STATUS: {"privacy-reviewer", "system-administrator"},
+    Action.SHARE: {"clinician"},
+    Action.ACCEPT_SHARE: {"recipient"},
+    Action.READ_SHARES: {"clinician", "recipient", "security-administrator"},
+    Action.END_SHARE: {"clinician", "security-administrator"},
 }
 LABELS = {"departments": ["radiology"], "care_team": []}
 
@@ -73,6 +78,12 @@ class Probe:
             body = {"json": {"reason": "emergency", "text": "unconscious on arrival"}}
         elif self.action is Action.SETTLE:
             body = {"json": {"verdict": "mask-wholly"}}
+        elif self.action is Action.SHARE:
+            body = {"json": {}}
+        elif self.action is Action.ACCEPT_SHARE:
+            body = {"json": {"link": ""}}
+        if user == "recipient":
+            headers = {**headers, "Safelight-Role": user}
         return house.request(self.method, self.path, user, headers=headers, **body)
 
 

@@ -138,6 +138,8 @@ def _acts() -> Iterator[tuple[Rule, bytes]]:
     yield ("PUT", "/review/studies/<study>/series/<series>/instances/<instance>"), b'{"verdict": "accept"}'
     yield ("PUT", "/review/studies/<study>/series/<series>/instances/<instance>"), b'{"CANARY-KEY": 1}'
     yield ("POST", "/break-glass/studies/<study>"), b'{"reason": "CANARY-REASON", "text": "CANARY-TEXT"}'
+    yield ("POST", "/shares"), b'{"study": "CANARY-STUDY", "level": "CANARY-LEVEL", "purpose": "CANARY-PURPOSE"}'
+    yield ("POST", "/accepted-shares"), b'{"link": "CANARY-LINK"}'
     for form in (f"form_token={FORM_TOKEN}&role=CANARY-ROLE", "form_token=CANARY-FORM"):
         yield ("POST", "/role"), form.encode()
     yield ("POST", "/sign-out"), b"form_token=CANARY-FORM"

@@ -33,6 +33,7 @@ from server.catalog.reads import Outline
 from server.catalog.records import OpenedStudy
 from server.catalog.register import Duplicate, NewInstance, Registered
 from server.catalog.screening_queue import Outcome
+from server.catalog.share_book import ShareBook
 from server.catalog.tokens import Tokens
 from server.catalog.worlds import Filled, World
 from server.model import (
@@ -50,7 +51,7 @@ from server.model import (
 )
 
 
-class Catalog(People):
+class Catalog(People, ShareBook):
     """`index_key` (at least 32 bytes) and the sealer's key must lie apart from the database.
 
     Threads may share a catalogue; processes open one each. Every method may raise `Busy` when the database does not

@@ -24,6 +24,10 @@ class Action(StrEnum):
     RECORD_CONSENT = "record-consent"
     APPROVE_PROJECT = "approve-project"
     BREAK_GLASS = "break-glass"
+    SHARE = "share"
+    ACCEPT_SHARE = "accept-share"
+    READ_SHARES = "read-shares"
+    END_SHARE = "end-share"
 
 
 class Act(StrEnum):

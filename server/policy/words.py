@@ -23,9 +23,16 @@ GOVERNANCE = frozenset(
         Action.SETTLE,
         Action.READ_STATUS,
         Action.BREAK_GLASS,
+        Action.SHARE,
+        Action.ACCEPT_SHARE,
+        Action.READ_SHARES,
+        Action.END_SHARE,
     }
 )
 """The actions that show no film: they are granted or not, and have no masking level."""
+
+RECIPIENT = "recipient"
+"""The role that no token gives: whoever is signed in may act in it, and is shown what was shared with them."""
 
 
 class BundleProblems(PolicyError):

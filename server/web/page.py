@@ -136,6 +136,13 @@ def choose_role() -> AnyResponse:
     return to(f"/?{urlencode({session.NAMED_ROLE: role})}" if role else "/")
 
 
+@blueprint.get("/share")
+def share() -> AnyResponse:
+    """Where the link of a share leads: the same page for every link. Its secret stays in the browser's address until a
+    script takes it from there, and is sent in the body of the exchange alone."""
+    return _page("share.html", named="")
+
+
 @blueprint.get("/healthz")
 def healthy() -> AnyResponse:
     """200 when the catalogue answers and the journal can be written; nothing else is said."""
