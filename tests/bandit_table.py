@@ -1,4 +1,4 @@
-"""What bandit complains about in the program, each with the reason why it stays; nothing else may be complained about."""
+"""What bandit complains about in the program, each with the reason why it stays; nothing else may be."""
 
 from __future__ import annotations
 
