@@ -6,7 +6,7 @@ README's table, so that none of them can say what the others do not.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from server.model import Act, Action
 from server.negotiate import EXPLICIT_LITTLE_ENDIAN, LOSSLESS_SYNTAXES, NATIVE_SYNTAXES, Offer
@@ -183,7 +183,7 @@ _SERVICES = {
     Action.RETRIEVE_RENDERED: "Retrieve rendered",
     Action.RETRIEVE_THUMBNAIL: "Retrieve thumbnail",
 }
-_DICOMWEB: tuple[Row, ...] = (
+_MEASURED: tuple[Row, ...] = (
     _search("Studies", f"{PREFIX}/studies"),
     _search("Series", f"{PREFIX}/series"),
     _search("Instances", f"{PREFIX}/instances"),
@@ -215,6 +215,16 @@ _DICOMWEB: tuple[Row, ...] = (
         parameters=_WADO, statuses=_READ,
     ),
 )  # fmt: skip
+
+
+def _whole(row: Row) -> Row:
+    """A row with what each may answer besides: an address that is not listened to, a person who asks too much, a film
+    or a journal that cannot be opened for now."""
+    more = {429} if row.action is None else {400, 401, 429, 500, 503}
+    return replace(row, statuses=tuple(sorted({*row.statuses, *more})))
+
+
+_DICOMWEB = tuple(map(_whole, _MEASURED))
 CAPABILITIES = _plain("application/vnd.sun.wadl+xml", "application/json")
 _PUBLISHED = tuple(dict.fromkeys((PREFIX, f"{PREFIX}/", *(row.template for row in _DICOMWEB))))
 
@@ -222,17 +232,27 @@ _PUBLISHED = tuple(dict.fromkeys((PREFIX, f"{PREFIX}/", *(row.template for row i
 _REVIEWED = "/review/studies/{study}/series/{series}/instances/{instance}"
 
 
+_UP_TO = Parameter(name="limit", says="at most so many, up to 1 000", example="10")
+_ASKED = {
+    "Review Queue": (_UP_TO,),
+    "Read Journal": (
+        _UP_TO,
+        Parameter(name="after", says="only entries after this number", example="0"),
+        Parameter(name="kind", says="only entries of this kind, e.g. break-glass", example="refusal"),
+    ),
+}
+
+
 def _own(name: str, method: str, template: str, action: Action | Act | None, media_type: str, *more: int) -> Row:
     """A resource that no DICOM standard describes: pages, governance, health."""
     return Row(
         name=name, service="Own", section="", method=method, template=template, action=action,
-        offers=_plain(media_type) if media_type else (), statuses=more,
+        offers=_plain(media_type) if media_type else (), statuses=more, parameters=_ASKED.get(name, ()),
     )  # fmt: skip
 
 
 _HTML = "text/html"
-TABLE: tuple[Row, ...] = (
-    *_DICOMWEB,
+_OTHERS: tuple[Row, ...] = (
     *(
         Row(
             name="Retrieve Capabilities", service="Capabilities", section="8.9", method="OPTIONS", template=template,
@@ -247,7 +267,7 @@ TABLE: tuple[Row, ...] = (
     _own("OpenAPI Description", "GET", "/openapi.json", None, "application/json", 200),
     _own("Review Queue", "GET", "/review", Action.READ_QUEUE, "application/json", 200, 400, 401, 403),
     _own("Review Film", "GET", _REVIEWED, Action.READ_QUEUE, "application/json", 200, 400, 401, 403, 404),
-    _own("Settle Film", "PUT", _REVIEWED, Action.SETTLE, "", 204, 400, 401, 403, 404, 409, 412),
+    _own("Settle Film", "PUT", _REVIEWED, Action.SETTLE, "application/json", 200, 400, 401, 403, 404, 409, 412),
     _own("Metrics", "GET", "/metrics", Action.READ_STATUS, "text/plain", 200, 401, 403),
     _own("Set Labels", "PUT", "/labels/studies/{study}", Action.LABEL, "", 204, 400, 401, 403, 404),
     _own("Labels", "GET", "/labels/studies/{study}", Action.LABEL, "application/json", 200, 400, 401, 403, 404),
@@ -268,13 +288,14 @@ TABLE: tuple[Row, ...] = (
     _own("Film Page", "GET", "/films/{study}/{series}/{instance}", Action.RETRIEVE_RENDERED, _HTML, 200, 303, 403, 404),
     _own("Sign In", "GET", "/sign-in", Act.SIGN_IN, "", 303, 400, 503),
     _own("Sign In Answer", "GET", "/callback", Act.SIGN_IN, _HTML, 200, 400, 401),
-    _own("Choose Role", "POST", "/role", Act.CHOOSE_ROLE, "", 303, 400, 401, 403),
-    _own("Sign Out", "POST", "/sign-out", Act.SIGN_OUT, _HTML, 200, 400, 401),
-    _own("Back-Channel Logout", "POST", "/backchannel-logout", Act.SIGN_OUT, "", 200, 400),
+    _own("Choose Role", "POST", "/role", Act.CHOOSE_ROLE, "", 303, 400, 401, 403, 413),
+    _own("Sign Out", "POST", "/sign-out", Act.SIGN_OUT, _HTML, 200, 400, 401, 413),
+    _own("Back-Channel Logout", "POST", "/backchannel-logout", Act.SIGN_OUT, "", 200, 400, 413),
     _own("Health", "GET", "/healthz", None, "text/plain", 200, 503),
     _own("Protected Resource", "GET", "/.well-known/oauth-protected-resource", None, "application/json", 200),
     _own("Static File", "GET", "/static/{filename}", None, "", 200, 404),
 )  # fmt: skip
+TABLE: tuple[Row, ...] = (*_DICOMWEB, *map(_whole, _OTHERS))
 
 
 def described(template: str) -> tuple[Row, ...]:
