@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import orjson
 
@@ -30,6 +31,8 @@ STEP = 2_000
 CHUNK = 250
 _PENDING = 64
 _ENTRY_BYTES = 4096
+_LENGTHS = struct.Struct(">II")
+_HEAD = 32 + _LENGTHS.size
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +50,7 @@ class Asked:
 def asked_in(services: Services, bundle: PolicyBundle, caller: Caller, view: View) -> Asked:
     """The name and the key of a world both come from the project's key, so that they end with it."""
     level = f"{view.level.name}/{view.level.fingerprint}/{bundle.fingerprint}/{services.settings.public_url}"
-    key = derive(view.domain or services.digest_key, f"safelight searches/3/{level}")
+    key = derive(view.domain or services.digest_key, f"safelight searches/4/{level}")
     project = caller.project if view.domain is not None else None
     return Asked(
         services=services,
@@ -124,7 +127,7 @@ def _read(asked: Asked, state: Filled) -> Listing:
     """Read a complete world into memory."""
     listing = Listing(changes=state.changes, told_apart=told_apart(asked))
     for token, sealed in asked.services.catalog.world_entries(asked.world):
-        listing.add(opened(asked, token, sealed)[0], value_keys)
+        listing.add(opened(asked, token, sealed).line, value_keys)
     return listing
 
 
@@ -165,39 +168,54 @@ def _entries(asked: Asked, rows: Sequence[bytes]) -> Iterator[tuple[bytes, bytes
             series=contents.count,
             instances=contents.instances,
         )
-        value = [
-            row.hex(),
-            record.revision.hex(),
-            order.hex(),
-            [[tag, vr, values] for tag, (vr, values) in line.values.items()],
-            facts,
-            line.series,
-            line.instances,
-            orjson.dumps(body).decode(),
-        ]
+        values = [[tag, vr, found] for tag, (vr, found) in line.values.items()]
+        told = orjson.dumps([order.hex(), values, facts, line.series, line.instances])
         token = catalog.entry_token(asked.world, row)
-        plain = orjson.dumps(value)
+        written = orjson.dumps(body)
+        plain = row + record.revision + _LENGTHS.pack(len(told), len(written)) + told + written
         size = _ENTRY_BYTES
         while size < len(plain):
             size *= 2
         yield token, asked.sealer.seal("world_entries", token.hex(), plain.ljust(size, b" ")), line
 
 
-def opened(asked: Asked, token: bytes, sealed: bytes) -> tuple[Line, bytes]:
-    """The line and the row of an entry. Raises `SealBroken`."""
-    row, revision, order, values, facts, series, instances, body = orjson.loads(
-        asked.sealer.open("world_entries", token.hex(), sealed)
-    )
-    line = Line(
-        row=bytes.fromhex(row),
-        revision=bytes.fromhex(revision),
-        order=bytes.fromhex(order),
-        values={tag: (vr, found) for tag, vr, found in values},
-        facts=_frozen(facts),
-        series=series,
-        instances=instances,
-    )
-    return line, cast(str, body).encode()
+@dataclass(frozen=True)
+class Entered:
+    """An entry as it is sealed: a row, and what is read of it where it is asked for."""
+
+    _plain: bytes
+
+    @property
+    def row(self) -> bytes:
+        return self._plain[:16]
+
+    @property
+    def revision(self) -> bytes:
+        return self._plain[16:32]
+
+    @property
+    def body(self) -> bytes:
+        told, written = _LENGTHS.unpack_from(self._plain, 32)
+        return self._plain[_HEAD + told : _HEAD + told + written]
+
+    @property
+    def line(self) -> Line:
+        told, _ = _LENGTHS.unpack_from(self._plain, 32)
+        order, values, facts, series, instances = orjson.loads(memoryview(self._plain)[_HEAD : _HEAD + told])
+        return Line(
+            row=self.row,
+            revision=self.revision,
+            order=bytes.fromhex(order),
+            values={tag: (vr, found) for tag, vr, found in values},
+            facts=_frozen(facts),
+            series=series,
+            instances=instances,
+        )
+
+
+def opened(asked: Asked, token: bytes, sealed: bytes) -> Entered:
+    """What was entered under a token. Raises `SealBroken`."""
+    return Entered(asked.sealer.open("world_entries", token.hex(), sealed))
 
 
 def _facts(asked: Asked, record: StudyRecord) -> dict[str, Any]:

@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from server.model import Permit
+
 LISTINGS = 8
 """How many worlds a process keeps in memory."""
 _CALLERS = 64
@@ -129,7 +131,7 @@ class Listing:
         self._places: NDArray[np.uint32] | None = None
         self._kinds: dict[str, dict[Hashable, int]] = {role: {} for role in told_apart}
         self._kind_of: dict[str, array[int]] = {role: array("I") for role in told_apart}
-        self._shown: OrderedDict[tuple[str, Hashable], dict[int, bool]] = OrderedDict()
+        self._shown: OrderedDict[tuple[str, Hashable], dict[int, Permit | None]] = OrderedDict()
         self._visible: dict[tuple[str, Hashable], NDArray[np.bool_]] = {}
         self._masks: OrderedDict[tuple[int, str], NDArray[np.bool_]] = OrderedDict()
 
@@ -198,8 +200,8 @@ class Listing:
             int(kind): self._rows[order[int(at)]] for kind, at in zip(present, first, strict=True) if kind not in known
         }
 
-    def decided(self, role: str, caller: Hashable, kinds: Mapping[int, bool]) -> None:
-        """Remember whether a caller is shown a kind of study."""
+    def decided(self, role: str, caller: Hashable, kinds: Mapping[int, Permit | None]) -> None:
+        """Remember at what permit a caller is shown a kind of study, None for one that they are not shown."""
         self._shown.setdefault((role, caller), {}).update(kinds)
         self._shown.move_to_end((role, caller))
         while len(self._shown) > _CALLERS:
@@ -211,11 +213,15 @@ class Listing:
         if known is not None:
             return known
         table = np.zeros(len(self._kinds[role]) + 1, np.bool_)
-        for kind, shown in self._shown.get((role, caller), {}).items():
-            table[kind] = shown
+        for kind, permit in self._shown.get((role, caller), {}).items():
+            table[kind] = permit is not None
         found: NDArray[np.bool_] = table[np.array(self._kind_of[role], np.uint32)]
         self._visible[role, caller] = found
         return found
+
+    def permit(self, role: str, caller: Hashable, number: int) -> Permit | None:
+        """The permit of a study's kind, None if there is none or nobody decided about it."""
+        return self._shown.get((role, caller), {}).get(self._kind_of[role][number])
 
     def parts(self, numbers: NDArray[np.uint32], *, instances: bool) -> NDArray[np.uint32]:
         """How many series, or instances, there are to be found of each of these studies."""
