@@ -18,7 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from server.admit import View
-from server.catalog.listing import Held, Listing, Search
+from server.catalog.lines import Search
+from server.catalog.listing import OWN, Held, Listing
 from server.errors import SealBroken
 from server.metadata.deidentify import Shared
 from server.metadata.match import How, Key, key_intervals, value_test
@@ -28,7 +29,7 @@ from server.policy.words import PolicyBundle
 from server.query import Query, SearchLevel
 from server.rows import Match, Ready
 from server.services import Services
-from server.world_filling import CHUNK, Asked, asked_in, drop, listing_of, opened, told_apart
+from server.world_filling import CHUNK, Asked, asked_in, drop, listing_of, opened, told_apart, who
 
 _LOG = logging.getLogger("safelight.search")
 T = TypeVar("T")
@@ -83,10 +84,9 @@ def visible(services: Services, bundle: PolicyBundle, caller: Caller, view: View
     asked = asked_in(services, bundle, caller, view)
 
     def found(_held: Held, listing: Listing) -> Visible | None:
-        role = caller.acting_role or ""
-        if not _decide_kinds(asked, listing, role):
+        if not _decide_kinds(asked, listing):
             return None
-        numbers = listing.find((), listing.visible(role, caller))
+        numbers = listing.find((), who(asked))
         parts = listing.parts(numbers, instances=level is SearchLevel.INSTANCE)
         return Visible(asked=asked, rows=listing.rows, numbers=numbers, parts=parts)
 
@@ -103,7 +103,7 @@ def _in_world(asked: Asked, use: Callable[[Held, Listing], T | None]) -> T | Non
         if held.listing is None and role not in told_apart(asked):
             return None
         listing = listing_of(asked, held)
-        if listing is None or role not in listing.roles:
+        if listing is None or role not in listing.roles or sum(map(len, who(asked).own.values())) > OWN:
             return None
         return use(held, listing)
     except SealBroken as error:
@@ -131,10 +131,9 @@ def _found(asked: Asked, held: Held, listing: Listing, query: Query, page: slice
                     absent=key.how is How.EMPTY,
                 )
             )
-    role = asked.caller.acting_role or ""
-    if not _decide_kinds(asked, listing, role):
+    if not _decide_kinds(asked, listing):
         return None
-    numbers = listing.find(searches, listing.visible(role, asked.caller))
+    numbers = listing.find(searches, who(asked))
     ready = _answered(asked, held, listing, [int(number) for number in numbers[page]])
     return None if ready is None else Prepared(page=ready, count=len(numbers))
 
@@ -147,9 +146,10 @@ def _test(key: Key, vr: str) -> Callable[[str], bool]:
     return value_test(vr, key.value, key.how)
 
 
-def _decide_kinds(asked: Asked, listing: Listing, role: str) -> bool:
+def _decide_kinds(asked: Asked, listing: Listing) -> bool:
     """Have every kind of study decided that the rules can tell apart. False if one changed in the meantime."""
-    kinds = list(listing.undecided(role, asked.caller).items())
+    caller = who(asked)
+    kinds = list(listing.undecided(caller).items())
     for start in range(0, len(kinds), CHUNK):
         chunk = kinds[start : start + CHUNK]
         records = _current(asked, [row for _, row in chunk])
@@ -157,7 +157,7 @@ def _decide_kinds(asked: Asked, listing: Listing, role: str) -> bool:
             return False
         permits = _permits(asked, records)
         decided = {kind: permit for (kind, _), permit in zip(chunk, permits, strict=True)}
-        listing.decided(role, asked.caller, decided)
+        listing.decided(caller, decided)
     return True
 
 
@@ -167,8 +167,8 @@ def _answered(asked: Asked, held: Held, listing: Listing, numbers: Sequence[int]
     A study whose row is of the very revision that was prepared has the facts that it had then, and so its kind's permit
     is its own.
     """
-    catalog, role = asked.services.catalog, asked.caller.acting_role or ""
-    rows = [listing.row(number) for number in numbers]
+    catalog, caller = asked.services.catalog, who(asked)
+    rows = [listing.rows[number] for number in numbers]
     if not catalog.unchanged(dict(rows)):
         return None
     tokens = {row: catalog.entry_token(asked.world, row) for row, _ in rows}
@@ -176,7 +176,7 @@ def _answered(asked: Asked, held: Held, listing: Listing, numbers: Sequence[int]
     found = []
     for number, (row, revision) in zip(numbers, rows, strict=True):
         entry = held.pending[row][1] if row in held.pending else sealed.get(tokens[row])
-        permit = listing.permit(role, asked.caller, number)
+        permit = listing.permit(caller, number)
         if permit is None or entry is None:
             # Dropped by another process, or not permitted as its kind was: nothing in memory counts any more.
             held.listing = None
