@@ -34,8 +34,8 @@ class Line:
 
 @dataclass(frozen=True, kw_only=True)
 class Told:
-    """What the rules for a role tell studies apart by: facts `whole`, and `own` ones, of which only what is the caller's
-    own too counts."""
+    """What the rules for a role tell studies apart by: facts `whole`, and `own` ones, of which only those
+    count that are the caller's own too."""
 
     whole: frozenset[str]
     own: frozenset[str] = frozenset()
