@@ -161,9 +161,8 @@ class Catalog(People, ShareBook):
 
     def world_entries(self, world: World, tokens: Sequence[bytes] | None = None) -> Iterator[tuple[bytes, bytes]]:
         """The sealed entries under these tokens, or all, with their tokens."""
-        if tokens is None:
-            return worlds.read_all(self._access, world)
-        return iter(worlds.read_some(self._access, world, tokens).items())
+        found = None if tokens is None else worlds.read_some(self._access, world, tokens).items()
+        return worlds.read_all(self._access, world) if found is None else iter(found)
 
     def drop_world(self, world: World) -> None:
         worlds.drop(self._access, world)
@@ -179,6 +178,9 @@ class Catalog(People, ShareBook):
 
     def studies_at(self, rows: Sequence[bytes]) -> dict[bytes, OpenedStudy]:
         return reads.studies_at(self._access, rows)
+
+    def unchanged(self, revisions: Mapping[bytes, bytes]) -> bool:
+        return reads.unchanged(self._access, revisions)
 
     def outlines(self, studies: Sequence[StudyRecord]) -> dict[str, Outline]:
         return reads.outlines(self._access, studies)

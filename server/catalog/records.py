@@ -172,13 +172,20 @@ def study_value(record: StudyRecord, sequence: int) -> JSONObject:
 
 
 def insert_study(access: Access, connection: Connection, record: StudyRecord, sequence: int) -> None:
+    connection.execute(insert(studies).values(study_columns(access, record, sequence)))
+
+
+def study_columns(access: Access, record: StudyRecord, sequence: int) -> dict[str, Any]:
     row = bytes.fromhex(record.row)
     sealed = access.seal("studies", row, study_value(record, sequence), least=STUDY_BYTES)
-    token = study_token(access, record.study_instance_uid)
-    connection.execute(insert(studies).values(row=row, uid_token=token, sealed=sealed))
+    return {"row": row, "uid_token": study_token(access, record.study_instance_uid), "sealed": sealed}
 
 
 def insert_series(access: Access, connection: Connection, record: SeriesRecord) -> None:
+    connection.execute(insert(series).values(series_columns(access, record)))
+
+
+def series_columns(access: Access, record: SeriesRecord) -> dict[str, Any]:
     row, study = bytes.fromhex(record.row), bytes.fromhex(record.study.row)
     value = {
         "uid": record.series_instance_uid,
@@ -189,23 +196,25 @@ def insert_series(access: Access, connection: Connection, record: SeriesRecord) 
     }
     sealed = access.seal("series", row, value, least=SERIES_BYTES)
     token = series_token(access, study, record.series_instance_uid)
-    connection.execute(insert(series).values(row=row, study=study, uid_token=token, sealed=sealed))
+    return {"row": row, "study": study, "uid_token": token, "sealed": sealed}
 
 
 def insert_instance(access: Access, connection: Connection, record: InstanceRecord, body_digest: bytes) -> None:
+    connection.execute(insert(instances).values(instance_columns(access, record, body_digest)))
+
+
+def instance_columns(access: Access, record: InstanceRecord, body_digest: bytes) -> dict[str, Any]:
     row = bytes.fromhex(record.row)
-    connection.execute(
-        insert(instances).values(
-            row=row,
-            study=bytes.fromhex(record.study.row),
-            series=bytes.fromhex(record.series.row),
-            uid_token=instance_token(access, record.path.instance),
-            sealed=access.seal("instances", row, instance_value(record, body_digest), least=INSTANCE_BYTES),
-            screening=record.screening.value,
-            attempts=0,
-            rejected=int(record.rejected != 0),
-        )
-    )
+    return {
+        "row": row,
+        "study": bytes.fromhex(record.study.row),
+        "series": bytes.fromhex(record.series.row),
+        "uid_token": instance_token(access, record.path.instance),
+        "sealed": access.seal("instances", row, instance_value(record, body_digest), least=INSTANCE_BYTES),
+        "screening": record.screening.value,
+        "attempts": 0,
+        "rejected": int(record.rejected != 0),
+    }
 
 
 def replace_instance(access: Access, connection: Connection, record: InstanceRecord, body_digest: bytes) -> None:
