@@ -345,6 +345,14 @@ def test_a_token_for_another_purpose_opens_nothing_that_was_shared(house: House)
         assert look(house, token=house.token(WHO, purpose=purpose)) == status
 
 
+def test_a_link_is_not_used_up_by_who_is_signed_in_for_another_purpose(house: House) -> None:
+    link = link_of(give(house))
+    research = house.token(WHO, purpose="HRESCH")
+    assert [accept(house, link, token=research).status_code for _ in range(2)] == [403, 403]
+    assert accept(house, link, "thief", token=house.token("thief", purpose="HRESCH")).status_code == 404
+    assert accept(house, link).status_code == 200
+
+
 def test_a_recipient_is_nothing_else_of_what_their_token_says(house: House) -> None:
     """As recipients, a colleague of the same department and the technologist who stored it see what was shared."""
     for token in (house.token("clinician"), house.token("x", roles=("technologist",), departments=("surgery",))):
