@@ -83,13 +83,18 @@ def share(
 
 
 def accept(services: Services, ask: Ask, *, identifier: str, secret: str) -> Representation:
-    """Exchange the secret of a link, once, by the person it is for. Whatever is wrong with it, it is `NotFound`."""
+    """Exchange the secret of a link, once, by the person it is for. Whatever is wrong with it, it is `NotFound`.
+
+    Raises `Forbidden`, and the link stays good, where that person is signed in for another purpose than the share's.
+    """
     allowed(services, ask, Action.ACCEPT_SHARE)
     now, caller = services.clock(), ask.caller
     found = services.catalog.share(identifier, now)
     meant = found is not None and (found.recipient_issuer, found.recipient) == (caller.issuer, caller.subject)
     if found is None or not meant or found.secret != _digest(secret):
         raise NotFound
+    if caller.purpose not in (None, found.purpose):
+        raise Forbidden("this was shared for another purpose of use than the one you are signed in for")
     _record(services, ask, Action.ACCEPT_SHARE, found.study, f"share {identifier} accepted")
     if services.catalog.accept_share(identifier, _digest(secret), now) is None:
         raise NotFound

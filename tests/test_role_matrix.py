@@ -128,13 +128,9 @@ class World:
         house = self.house
         person = str(house.services.tokens.verify(self.tokens["recipient"], house.now)["sub"])
         until = datetime.fromtimestamp(house.now + 3600, UTC).isoformat()
-        body: dict[str, object] = {
-            "study": str(self.films["own"].StudyInstanceUID),
-            "level": "original",
-            "purpose": "TREAT",
-        }
-        body |= {"recipient": {"subject": person}, "until": until}
-        given = house.request("POST", "/shares", "clinician", json=body, token=self.tokens["clinician"])
+        body = {"study": str(self.films["own"].StudyInstanceUID), "level": "original", "purpose": "TREAT"}
+        asked = {**body, "recipient": {"subject": person}, "until": until}
+        given = house.request("POST", "/shares", "clinician", json=asked, token=self.tokens["clinician"])
         link = (given.json or {})["link"].partition("#")[2]
         taken = self.send("POST", "/accepted-shares", "recipient", json={"link": link})
         assert taken.status_code == 200

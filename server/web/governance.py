@@ -86,6 +86,7 @@ def _read_audit(services: Services, ask: Ask) -> Representation:
 
 
 def _break_glass(services: Services, ask: Ask, study: str) -> Representation:
+    govern.allowed(services, ask, Action.BREAK_GLASS)
     body = request.get_json(silent=True) if (request.content_length or 0) <= _MAX_BYTES else None
     if not isinstance(body, dict) or set(body) != {"reason", "text"} or body["reason"] not in list(GlassReason):
         raise BadRequest(f'breaking the glass wants {{"reason": one of {", ".join(GlassReason)}, "text": why}}')

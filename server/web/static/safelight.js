@@ -17,6 +17,7 @@ if (accept) {
     const answer = await fetch("/accepted-shares", { method: "POST", headers, body, credentials: "same-origin" });
     if (answer.ok) location.replace("/?safelight-role=recipient");
     else if (answer.status === 401) told.textContent = "Sign in first, then come back to this tab.";
+    else if (answer.status === 403) told.textContent = (await answer.json()).error;
     else told.textContent = "This link opens nothing: it was used, has ended, or is for somebody else.";
   });
 }
