@@ -112,8 +112,8 @@ class Catalog(People, ShareBook):
     def find_instance(self, path: InstancePath) -> InstanceRecord | None:
         return reads.find_instance(self._access, path)
 
-    def series_of(self, study_uid: str) -> list[SeriesRecord]:
-        return reads.series_of(self._access, study_uid)
+    def series_of(self, study_uid: str, series_uid: str | None = None) -> list[SeriesRecord]:
+        return reads.series_of(self._access, study_uid, series_uid)
 
     def instances_of(self, study_uid: str, series_uid: str | None = None) -> list[InstanceRecord]:
         return reads.instances_of(self._access, study_uid, series_uid)

@@ -30,11 +30,14 @@ from server.model import InstancePath, InstanceRecord, SeriesRecord, StudyRecord
 _SERIES_NUMBER = "00200011"
 _INSTANCE_NUMBER = "00200013"
 CHUNK = 400
+_SERIES: Select[Any] = select(series.c.row, series.c.uid_token, series.c.sealed)
 _SHOWN = instances.c.rejected == 0
 # Statements are built once: building one takes longer than running it.
 _STUDY = select_studies().where(studies.c.uid_token == bindparam("token"))
 _INSTANCE = select_instances().where(instances.c.uid_token == bindparam("token"))
 _SHOWN_SERIES = exists(select(instances.c.row).where(instances.c.series == series.c.row, _SHOWN))
+_SHOWN_OF = _SERIES.where(series.c.study == bindparam("study"), _SHOWN_SERIES)
+_SHOWN_NAMED = _SHOWN_OF.where(series.c.uid_token == bindparam("token"))
 
 
 def find_study(access: Access, uid: str) -> StudyRecord | None:
@@ -62,13 +65,21 @@ def find_stored(access: Access, sop_instance_uid: str) -> OpenedInstance | None:
         return instance_in(access, connection, sop_instance_uid)
 
 
-def series_of(access: Access, study_uid: str) -> list[SeriesRecord]:
-    """All series of a study that have an instance which is not rejected, by series number, then UID."""
+def series_of(access: Access, study_uid: str, series_uid: str | None = None) -> list[SeriesRecord]:
+    """All series of a study, or one of them, that have an instance which is not rejected, by series number, then UID.
+
+    No instance is opened.
+    """
     with access.reading() as connection:
         study = study_in(access, connection, study_uid)
         if study is None:
             return []
-        rows = connection.execute(_series_query(study.record).where(_SHOWN_SERIES)).all()
+        named = {"study": bytes.fromhex(study.record.row)}
+        if series_uid is None:
+            rows = connection.execute(_SHOWN_OF, named).all()
+        else:
+            named["token"] = series_token(access, named["study"], series_uid)
+            rows = connection.execute(_SHOWN_NAMED, named).all()
     return sorted((_open(access, row, study.record) for row in rows), key=_series_order)
 
 
