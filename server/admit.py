@@ -15,6 +15,7 @@ from server.errors import Forbidden, NotFound
 from server.glass import patient_of
 from server.metadata.pseudonyms import IdentityMapping, Names, Pseudonyms, domain_key, row_key_of_uid
 from server.model import (
+    RECIPIENT,
     Action,
     Ask,
     Caller,
@@ -33,7 +34,7 @@ from server.model import (
 )
 from server.model.kinds import kind_of
 from server.policy.decide import candidates, choose_role, may_ever
-from server.policy.words import RECIPIENT, PolicyBundle
+from server.policy.words import PolicyBundle
 from server.services import Services
 from server.sharing import accepted, decided, world_of
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from server.model import Action, Caller, Decision, Deny, MaskingLevel, Permit, StudyRecord
+from server.model import RECIPIENT, Action, Caller, Decision, Deny, MaskingLevel, Permit, StudyRecord
 from server.policy.facts import (
     ARCHIVE,
     StudyFacts,
@@ -17,7 +17,7 @@ from server.policy.facts import (
     study_facts,
 )
 from server.policy.rules import Answer, Question, ask
-from server.policy.words import GOVERNANCE, RECIPIENT, Grant, PolicyBundle
+from server.policy.words import GOVERNANCE, Grant, PolicyBundle
 
 ROLE_HEADER = "Safelight-Role"
 

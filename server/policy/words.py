@@ -31,9 +31,6 @@ GOVERNANCE = frozenset(
 )
 """The actions that show no film: they are granted or not, and have no masking level."""
 
-RECIPIENT = "recipient"
-"""The role that no token gives: whoever is signed in may act in it, and is shown what was shared with them."""
-
 
 class BundleProblems(PolicyError):
     """The policy bundle is not valid; `problems` holds one sentence for each thing that is wrong, with its file."""

@@ -15,8 +15,7 @@ from werkzeug.wrappers import Response as AnyResponse
 from server import record, retrieve, search, status
 from server.auth.dpop import ALGORITHMS
 from server.errors import BadRequest, Forbidden, SafelightError, Unauthenticated
-from server.model import Act, Action, Ask
-from server.policy.words import RECIPIENT
+from server.model import RECIPIENT, Act, Action, Ask
 from server.services import Services
 from server.web import session
 from server.web.answer import finish, refuse, services
