@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 
 from server.glass import GlassReason
+from server.glass_review import Finding
 from server.model import Choice, LiftReason, RegionKind, RegionStyle, ReviewReason, ScreeningState, StudyLabel
 
 Schema = Mapping[str, object]
@@ -79,6 +80,16 @@ SCHEMAS: Mapping[str, Schema] = {
         text={"type": "string", "minLength": 10, "maxLength": 1000, "pattern": r"^\S[\s\S]{8,}\S$"},
     ),
     "Opened": _form(until=TEXT),
+    "Broken": _list(
+        _form(
+            seq=_whole(1), time=TEXT, reason=_one_of(GlassReason),
+            review=_or_null(_form(seq=_whole(1), time=TEXT, finding=_one_of(Finding))),
+        )
+    ),
+    "Reviewed": _form(
+        finding=_one_of(Finding),
+        text={"type": "string", "minLength": 10, "maxLength": 1000, "pattern": r"^\S[\s\S]{8,}\S$"},
+    ),
     "Journal": _list(_ENTRY),
     "Queue": _form(
         films=_list(_form(study=UID, series=UID, instance=UID, kinds=_or_null({"type": "object"}), **_WAITING))
@@ -119,6 +130,7 @@ TAKEN: Mapping[str, str] = {
     "Approve Project": "Approval",
     "Break Glass": "Glass",
     "Settle Film": "Verdict",
+    "Review Glass": "Reviewed",
 }
 """By the name of a row: the schema of the JSON that it takes."""
 
@@ -126,6 +138,7 @@ ANSWERED: Mapping[str, str] = {
     "Labels": "Labels",
     "Projects": "Projects",
     "Break Glass": "Opened",
+    "Broken Glass": "Broken",
     "Read Journal": "Journal",
     "Review Queue": "Queue",
     "Review Film": "Film",
@@ -168,6 +181,7 @@ VARIABLES: Mapping[str, Schema] = {
     "study": UID,
     "series": UID,
     "instance": UID,
+    "entry": {"type": "string", "pattern": "^[1-9][0-9]{0,14}$"},
     "frames": {"type": "string", "pattern": "^[1-9][0-9]{0,8}(,[1-9][0-9]{0,8})*$"},
 }
 """By its name: what a variable of a path may hold."""

@@ -26,6 +26,11 @@ OPEN = frozenset(
         ("GET", "/sign-in"),
         ("GET", "/callback"),
         ("POST", "/role"),
+        ("GET", "/governance"),
+        ("POST", "/governance/labels"),
+        ("POST", "/governance/consents"),
+        ("POST", "/governance/projects"),
+        ("POST", "/governance/reviews"),
         ("POST", "/sign-out"),
         ("POST", "/backchannel-logout"),
         ("GET", "/healthz"),
@@ -44,6 +49,7 @@ GOVERNED = {
     Action.READ_QUEUE: {"privacy-reviewer"},
     Action.SETTLE: {"privacy-reviewer"},
     Action.BREAK_GLASS: {"clinician"},
+    Action.REVIEW_GLASS: {"security-auditor"},
     Action.READ_STATUS: {"privacy-reviewer", "system-administrator"},
 }
 LABELS = {"departments": ["radiology"], "care_team": []}
@@ -71,6 +77,8 @@ class Probe:
             body = {"json": {"approved_until": "2099-12-31"}}
         elif self.action is Action.BREAK_GLASS:
             body = {"json": {"reason": "emergency", "text": "unconscious on arrival"}}
+        elif self.action is Action.REVIEW_GLASS and self.method == "POST":
+            body = {"json": {"finding": "justified", "text": "an emergency indeed"}}
         elif self.action is Action.SETTLE:
             body = {"json": {"verdict": "mask-wholly"}}
         return house.request(self.method, self.path, user, headers=headers, **body)

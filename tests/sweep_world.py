@@ -27,6 +27,8 @@ WRITTEN: frozenset[Rule] = frozenset(
         ("PUT", "/projects/<project>"),
         ("PUT", "/review/studies/<study>/series/<series>/instances/<instance>"),
         ("POST", "/break-glass/studies/<study>"),
+        ("POST", "/break-glass/<entry>/review"),
+        *(("POST", f"/governance/{form}") for form in ("labels", "consents", "projects", "reviews")),
         ("POST", "/role"),
         ("POST", "/sign-out"),
         ("POST", "/backchannel-logout"),

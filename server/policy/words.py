@@ -23,6 +23,7 @@ GOVERNANCE = frozenset(
         Action.SETTLE,
         Action.READ_STATUS,
         Action.BREAK_GLASS,
+        Action.REVIEW_GLASS,
     }
 )
 """The actions that show no film: they are granted or not, and have no masking level."""
