@@ -173,6 +173,25 @@ def test_an_answer_that_nobody_reads_is_given_up(served: tuple[House, int, str])
         assert all(one.closed and 0 < len(one.received) < 12_000_000 for one in slows)
 
 
+@pytest.mark.parametrize(
+    "fields",
+    [
+        b"Content-Length: 3\r\nTransfer-Encoding: chunked", b"Content-Length: 3\r\nContent-Length: 4",
+        b"Transfer-Encoding: chunked\r\nTransfer-Encoding: identity", b"Transfer-Encoding: xchunked",
+        b"Content-Length: +3", b"Content-Length: 3 4", b"Transfer-Encoding : chunked", b" Content-Length: 3",
+        b"Content-Length: 0x3", b"Content-Length: -1", b"A: b\n\nGET / HTTP/1.1",
+    ],
+)  # fmt: skip
+def test_a_message_that_ends_in_two_places_is_refused(served: tuple[House, int, str], fields: bytes) -> None:
+    """What two readers would cut in two ways (RFC 9112 section 6.3) is answered once, with 400, and then closed."""
+    hidden = b"0\r\n\r\nGET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
+    with sockets(served[1], 1, b"POST /role HTTP/1.1\r\nHost: x\r\n" + fields + b"\r\n\r\n" + hidden) as slows:
+        until_closed(slows, within=10, meanwhile=lambda _: None)
+        assert slows[0].received.startswith((b"HTTP/1.1 400", b"HTTP/1.1 501"))
+        assert slows[0].received.count(b"HTTP/1.1 ") == 1
+        assert slows[0].closed
+
+
 def test_a_head_without_an_end_is_refused(served: tuple[House, int, str]) -> None:
     with sockets(served[1], 1, b"GET / HTTP/1.1\r\nA: " + b"a" * LONGEST_HEAD) as slows:
         until_closed(slows, within=5, meanwhile=lambda _: None)
