@@ -15,7 +15,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from builders import PixelFormat, chest_film, made_up_uid, part10_bytes
 from house import House
 from house_process import serving
 from states import report
+from werkzeug.datastructures import Headers
 
 from server.model import PatientIdentity
 from server.web import session
@@ -101,6 +102,10 @@ def gathered(house: House, count: int) -> list[Member]:
     text = report(StudyInstanceUID=made_up_uid("study", 99), SeriesInstanceUID=made_up_uid("series", 99))
     assert house.store(*map(part10_bytes, films), part10_bytes(text)).status_code == 200
     house.screen()
+    for role, question in _acts(str(films[0].StudyInstanceUID)):
+        headers = {"Content-Type": question.media_type}
+        done = house.request(question.method, question.path, role, headers=headers, data=question.body)
+        assert done.status_code == 204
     everywhere = {role: house.instances(role)[:2] for role in ("clinician", "researcher", "front-desk")}
     foreign = [path for paths in everywhere.values() for path in paths]
     members = [_member(house, number, films, foreign) for number in range(count)]
@@ -157,15 +162,22 @@ def _questions(
     yield Question(method="GET", path=f"{wado}{films[0].SOPInstanceUID}&contentType=image/png")
     yield Question(method="GET", path="/dicomweb/studies/2.25.404/metadata", accept=_JSON)
     yield Question(method="POST", path="/dicomweb/studies", body=part10_bytes(films[1]), media_type="application/dicom")
-    # What is already so, so that nobody else's answers change by it.
-    consent, until = b'{"disclosure":"unsaid","research":"unsaid"}', b'{"approved_until":"2099-12-31"}'
-    yield Question(method="PUT", path=f"/consents/studies/{study}", body=consent)
-    yield Question(method="PUT", path="/projects/another", body=until)
-    yield Question(method="PUT", path=f"/labels/studies/{study}", body=b'{"departments":["radiology"],"care_team":[]}')
+    yield from (question for _, question in _acts(study))
     if cookie:
         yield Question(method="GET", path="/", accept="text/html")
         film = paths[0].replace("/dicomweb/studies", "/films").replace("/series", "").replace("/instances", "")
         yield Question(method="GET", path=film, accept="text/html")
+
+
+def _acts(study: str) -> list[tuple[str, Question]]:
+    """By who may: what is done once before anybody looks, so that doing it again changes nobody's answers."""
+    consent, until = b'{"disclosure":"unsaid","research":"unsaid"}', b'{"approved_until":"2099-12-31"}'
+    labels = b'{"departments":["radiology"],"care_team":[]}'
+    return [
+        ("front-desk", Question(method="PUT", path=f"/consents/studies/{study}", body=consent)),
+        ("security-administrator", Question(method="PUT", path="/projects/another", body=until)),
+        ("security-administrator", Question(method="PUT", path=f"/labels/studies/{study}", body=labels)),
+    ]
 
 
 def _alone(house: House, headers: Mapping[str, str], asked: Question) -> str:
@@ -175,10 +187,11 @@ def _alone(house: House, headers: Mapping[str, str], asked: Question) -> str:
     answer = house.app.test_client(use_cookies=False).open(
         asked.path, method=asked.method, headers=sent, data=asked.body
     )
-    return told(answer.status_code, answer.headers, answer.get_data())
+    with answer:
+        return told(answer.status_code, answer.headers, answer.get_data())
 
 
-def told(status: int, headers: Mapping[str, str], body: bytes) -> str:
+def told(status: int, headers: Mapping[str, str] | Headers, body: bytes) -> str:
     """What an answer says, without what is random in each: the boundary between parts."""
     kind = headers.get("Content-Type", "") or ""
     boundary = kind.partition("boundary=")[2].strip('"')
@@ -190,8 +203,7 @@ def told(status: int, headers: Mapping[str, str], body: bytes) -> str:
 def crowd(directory: Path, *, seconds: float, clients: int) -> Seen:
     """Let so many members ask for so long."""
     house = House(directory / "house")
-    # Approved and labelled before anybody looks, so that doing it again changes nothing.
-    members = _settled(house, clients)
+    members = gathered(house, clients)
     house.close()
     seen = Seen()
     with serving(house, directory, workers=2, threads=4) as (port, _):
@@ -204,18 +216,6 @@ def crowd(directory: Path, *, seconds: float, clients: int) -> Seen:
         seen.failures[f"{word} in the log"] += log.count(word)
     seen.failures = +seen.failures
     return seen
-
-
-def _settled(house: House, clients: int) -> list[Member]:
-    approved = house.request(
-        "PUT", "/projects/another", "security-administrator", json={"approved_until": "2099-12-31"}
-    )
-    assert approved.status_code == 204
-    members = gathered(house, clients)
-    # Whoever was asked before somebody else's PUT is asked once more, now that all is as it stays.
-    return [
-        replace(one, known=[(asked, _alone(house, one.headers, asked)) for asked, _ in one.known]) for one in members
-    ]
 
 
 def _ask(port: int, member: Member, until: float, seen: Seen) -> None:
