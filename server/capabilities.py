@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from server.model import Act, Action
 from server.negotiate import EXPLICIT_LITTLE_ENDIAN, LOSSLESS_SYNTAXES, NATIVE_SYNTAXES, Offer
-from server.query_parameters import ACCEPT, ASKED, CHARSET, RENDER, SEARCH, THUMBNAIL, WADO, Parameter
+from server.parameters import ACCEPT, CHARSET, RENDER, SEARCH, THUMBNAIL, WADO, Parameter
 
 PREFIX = "/dicomweb"
 
@@ -177,11 +177,22 @@ _PUBLISHED = tuple(dict.fromkeys((PREFIX, f"{PREFIX}/", *(row.template for row i
 _REVIEWED = "/review/studies/{study}/series/{series}/instances/{instance}"
 
 
+_UP_TO = Parameter(name="limit", says="at most so many, up to 1 000", example="10")
+_ASKED = {
+    "Review Queue": (_UP_TO,),
+    "Read Journal": (
+        _UP_TO,
+        Parameter(name="after", says="only entries after this number", example="0"),
+        Parameter(name="kind", says="only entries of this kind, e.g. break-glass", example="refusal"),
+    ),
+}
+
+
 def _own(name: str, method: str, template: str, action: Action | Act | None, media_type: str, *more: int) -> Row:
     """A resource that no DICOM standard describes: pages, governance, health."""
     return Row(
         name=name, service="Own", section="", method=method, template=template, action=action,
-        offers=_plain(media_type) if media_type else (), statuses=more, parameters=ASKED.get(name, ()),
+        offers=_plain(media_type) if media_type else (), statuses=more, parameters=_ASKED.get(name, ()),
     )  # fmt: skip
 
 
@@ -214,6 +225,11 @@ _OTHERS: tuple[Row, ...] = (
     ),
     _own("Broken Glass", "GET", "/break-glass", Action.REVIEW_GLASS, "application/json", 200, 403),
     _own("Review Glass", "POST", "/break-glass/{entry}/review", Action.REVIEW_GLASS, "", 204, 403, 404, 409),
+    _own("Share", "POST", "/shares", Action.SHARE, "application/json", 201, 400, 401, 403, 404, 429),
+    _own("Shares", "GET", "/shares", Action.READ_SHARES, "application/json", 200, 401, 403),
+    _own("Accept Share", "POST", "/accepted-shares", Action.ACCEPT_SHARE, "application/json", 200, 400, 401, 403, 404),
+    _own("End Share", "DELETE", "/shares/{share}", Action.END_SHARE, "", 204, 401, 403, 404),
+    _own("Share Page", "GET", "/share", None, _HTML, 200),
     _own("Read Journal", "GET", "/audit/entries", Action.READ_AUDIT, "application/json", 200, 400, 401, 403),
     _own("Studies Page", "GET", "/", Action.SEARCH, _HTML, 200, 400),
     _own("Film Page", "GET", "/films/{study}/{series}/{instance}", Action.RETRIEVE_RENDERED, _HTML, 200, 303, 403, 404),

@@ -79,7 +79,7 @@ def _method(parent: Xml.Element, row: Row) -> None:
         Xml.SubElement(asked, "representation", {"mediaType": media_type})
     for status in row.statuses:
         answered = Xml.SubElement(method, "response", {"status": str(status)})
-        for offer in row.offers if status in (200, 202) else ():
+        for offer in row.offers if status in (200, 201, 202) else ():
             Xml.SubElement(answered, "representation", {"mediaType": spelled(offer)})
 
 

@@ -15,8 +15,9 @@ _DICOM_JSON = "application/dicom+json"
 _ERRORS = frozenset(range(400, 600))
 _EMPTY = frozenset({204, 303, 304})
 _STATUS = {
-    200: "answered", 202: "stored in part, or with warnings", 204: "done, or nothing is found", 206: "a part of it",
-    303: "see there", 304: "not modified", 400: "the request is malformed", 401: "no valid token",
+    200: "answered", 201: "made", 202: "stored in part, or with warnings", 204: "done, or nothing is found",
+    206: "a part of it", 303: "see there", 304: "not modified", 400: "the request is malformed",
+    401: "no valid token",
     403: "the acting role never has this", 404: "nothing here that this caller may see",
     406: "no such representation", 409: "nothing was stored", 412: "it has changed since it was read",
     413: "too large", 415: "media type not taken", 416: "no such range",

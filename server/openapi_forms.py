@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from server.glass import GlassReason
 from server.glass_review import Finding
-from server.model import Choice, LiftReason, RegionKind, RegionStyle, ReviewReason, ScreeningState, StudyLabel
+from server.model import Choice, LiftReason, Purpose, RegionKind, RegionStyle, ReviewReason, ScreeningState, StudyLabel
 
 Schema = Mapping[str, object]
 
@@ -35,6 +35,7 @@ def _or_null(schema: Schema) -> Schema:
 
 TEXT: Schema = {"type": "string"}
 UID: Schema = {"type": "string", "maxLength": 64, "pattern": r"^(0|[1-9][0-9]*)(\.(0|[1-9][0-9]*))+$"}
+_NAME: Schema = {"type": "string", "minLength": 1, "maxLength": 256}
 _NAMES = _list({"type": "string", "minLength": 1})
 _DAY: Schema = {"type": "string", "pattern": r"^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|1[0-9]|2[0-8])$"}
 _CONSENT = _form(disclosure=_one_of(Choice), research=_one_of(Choice))
@@ -90,6 +91,16 @@ SCHEMAS: Mapping[str, Schema] = {
         finding=_one_of(Finding),
         text={"type": "string", "minLength": 10, "maxLength": 1000, "pattern": r"^\S[\s\S]{8,}\S$"},
     ),
+    "NewShare": _form(
+        study=UID, level={"type": "string", "minLength": 1, "maxLength": 256}, purpose=_one_of(Purpose),
+        recipient={
+            "type": "object", "properties": {"issuer": _NAME, "subject": _NAME}, "required": ["subject"],
+            "additionalProperties": False,
+        },
+        until={"type": "string", "format": "date-time"},
+    ),
+    "Shared": _form(share=TEXT, link=TEXT, until=TEXT),
+    "Link": _form(link=TEXT),
     "Journal": _list(_ENTRY),
     "Queue": _form(
         films=_list(_form(study=UID, series=UID, instance=UID, kinds=_or_null({"type": "object"}), **_WAITING))
@@ -121,7 +132,7 @@ SCHEMAS: Mapping[str, Schema] = {
             )
         ),
     ),
-    "Told": {"type": "object"},
+    "Told": {"type": ["object", "array"]},
 }  # fmt: skip
 
 TAKEN: Mapping[str, str] = {
@@ -131,6 +142,8 @@ TAKEN: Mapping[str, str] = {
     "Break Glass": "Glass",
     "Settle Film": "Verdict",
     "Review Glass": "Reviewed",
+    "Share": "NewShare",
+    "Accept Share": "Link",
 }
 """By the name of a row: the schema of the JSON that it takes."""
 
@@ -139,6 +152,9 @@ ANSWERED: Mapping[str, str] = {
     "Projects": "Projects",
     "Break Glass": "Opened",
     "Broken Glass": "Broken",
+    "Share": "Shared",
+    "Shares": "Told",
+    "Accept Share": "Told",
     "Read Journal": "Journal",
     "Review Queue": "Queue",
     "Review Film": "Film",

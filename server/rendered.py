@@ -159,7 +159,7 @@ def _warned(answer: Representation, wanted: Wanted) -> Representation:
 def _bodies(transaction: Transaction, shots: Sequence[Shot], level: MaskingLevel, wanted: Wanted) -> Iterator[bytes]:
     media_type = transaction.choice.media_type
     for shot in shots:
-        original = unseal(transaction.services, shot.record)
+        original = unseal(transaction.services, shot.record, transaction.key_of)
         animated = media_type == "image/gif" and shot.numbers is None
         every = range(1, shot.record.number_of_frames + 1)
         numbers: Sequence[int] = every if animated else (shot.numbers or (1,))

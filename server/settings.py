@@ -26,14 +26,8 @@ OFFICERS = ("system-administrator", "security-administrator", "security-auditor"
 STEP_UP: Mapping[str, Freshness] = {
     action.value: Freshness(max_age=3600)
     for action in (
-        *(
-            Action.LABEL,
-            Action.APPROVE_PROJECT,
-            Action.SETTLE,
-            Action.READ_AUDIT,
-            Action.BREAK_GLASS,
-            Action.REVIEW_GLASS,
-        ),
+        *(Action.LABEL, Action.APPROVE_PROJECT, Action.SETTLE, Action.READ_AUDIT),
+        *(Action.BREAK_GLASS, Action.REVIEW_GLASS, Action.SHARE),
     )
 }
 _REPOSITORY_POLICIES = Path(__file__).resolve().parent.parent / "policies"

@@ -25,6 +25,10 @@ class Action(StrEnum):
     APPROVE_PROJECT = "approve-project"
     BREAK_GLASS = "break-glass"
     REVIEW_GLASS = "review-glass"
+    SHARE = "share"
+    ACCEPT_SHARE = "accept-share"
+    READ_SHARES = "read-shares"
+    END_SHARE = "end-share"
 
 
 class Act(StrEnum):

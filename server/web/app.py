@@ -11,7 +11,19 @@ from werkzeug.exceptions import HTTPException
 from server.errors import BadRequest, MethodNotAllowed, NotFound, SafelightError, TooLarge, TooMany
 from server.model import Act, Action
 from server.services import Services
-from server.web import capabilities, cors, dicomweb, govern_page, governance, page, review, session, sign_in, wado
+from server.web import (
+    capabilities,
+    cors,
+    dicomweb,
+    govern_page,
+    governance,
+    page,
+    review,
+    session,
+    shares,
+    sign_in,
+    wado,
+)  # fmt: skip
 from server.web.answer import Route, limits, not_now, refuse, respond
 from server.web.answer import services as found_services
 from server.web.identify import whoever
@@ -19,7 +31,7 @@ from server.web.limits import Limits, address_of
 
 _LOG = logging.getLogger("safelight.web")
 
-ROUTES: tuple[Route, ...] = (*dicomweb.ROUTES, *wado.ROUTES, *governance.ROUTES, *review.ROUTES)
+ROUTES: tuple[Route, ...] = (*dicomweb.ROUTES, *wado.ROUTES, *governance.ROUTES, *review.ROUTES, *shares.ROUTES)
 PAGES: dict[str, Action | Act] = {**page.ACTS, **govern_page.ACTS}
 _CONTENT_POLICY = (
     "default-src 'none'; img-src 'self'; style-src 'self'; script-src 'self'; connect-src 'self'; form-action 'self'; "

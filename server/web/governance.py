@@ -18,7 +18,7 @@ from server.web.answer import Route
 _MAX_BYTES = 64 * 1024
 
 
-def _body(*keys: frozenset[str]) -> dict[str, object]:
+def body_of(*keys: frozenset[str]) -> dict[str, object]:
     """The JSON object of the request, which has exactly one of these sets of keys. Raises `BadRequest`."""
     body = request.get_json(silent=True) if (request.content_length or 0) <= _MAX_BYTES else None
     if not isinstance(body, dict) or frozenset(body) not in keys:
@@ -31,7 +31,7 @@ _CARE = frozenset({"departments", "care_team"})
 
 def _set_labels(services: Services, ask: Ask, study: str) -> Representation:
     govern.allowed(services, ask, Action.LABEL)
-    body = _body(_CARE, _CARE | {"labels"})
+    body = body_of(_CARE, _CARE | {"labels"})
     lists = {name: _texts(value) for name, value in body.items()}
     try:
         labels = frozenset(map(StudyLabel, lists["labels"])) if "labels" in lists else None
@@ -54,7 +54,7 @@ def _labels(services: Services, ask: Ask, study: str) -> Representation:
 
 def _record_consent(services: Services, ask: Ask, study: str) -> Representation:
     govern.allowed(services, ask, Action.RECORD_CONSENT)
-    body = _body(frozenset({"disclosure", "research"}))
+    body = body_of(frozenset({"disclosure", "research"}))
     try:
         consent = Consent(disclosure=Choice(str(body["disclosure"])), research=Choice(str(body["research"])))
     except ValueError:
@@ -64,7 +64,7 @@ def _record_consent(services: Services, ask: Ask, study: str) -> Representation:
 
 def _approve_project(services: Services, ask: Ask, project: str) -> Representation:
     govern.allowed(services, ask, Action.APPROVE_PROJECT)
-    body = _body(frozenset({"approved_until"}))
+    body = body_of(frozenset({"approved_until"}))
     if len(project) > MAXIMUM_TEXT_LENGTH or not project.isprintable() or project != project.strip():
         raise BadRequest("that is no name of a project")
     try:
@@ -87,6 +87,7 @@ def _read_audit(services: Services, ask: Ask) -> Representation:
 
 
 def _break_glass(services: Services, ask: Ask, study: str) -> Representation:
+    govern.allowed(services, ask, Action.BREAK_GLASS)
     body = request.get_json(silent=True) if (request.content_length or 0) <= _MAX_BYTES else None
     if not isinstance(body, dict) or set(body) != {"reason", "text"} or body["reason"] not in list(GlassReason):
         raise BadRequest(f'breaking the glass wants {{"reason": one of {", ".join(GlassReason)}, "text": why}}')
@@ -102,7 +103,7 @@ def _broken(services: Services, ask: Ask) -> Representation:
 
 def _review_glass(services: Services, ask: Ask, entry: str) -> Representation:
     govern.allowed(services, ask, Action.REVIEW_GLASS)
-    body = _body(frozenset({"finding", "text"}))
+    body = body_of(frozenset({"finding", "text"}))
     text = body["text"]
     if body["finding"] not in list(Finding) or not isinstance(text, str) or not 10 <= len(text.strip()) <= 1000:
         raise BadRequest(f"a finding is one of {', '.join(Finding)}, with 10 to 1000 characters why")

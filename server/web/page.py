@@ -16,6 +16,7 @@ from server import record, retrieve, search, status
 from server.auth.dpop import ALGORITHMS
 from server.errors import BadRequest, Forbidden, SafelightError, Unauthenticated
 from server.model import Act, Action, Ask
+from server.policy.words import RECIPIENT
 from server.services import Services
 from server.web import session
 from server.web.answer import finish, refuse, services
@@ -66,7 +67,8 @@ def home() -> AnyResponse:
             labels = [one.label for one in house.settings.all_issuers if one.client_id]
             return _page("welcome.html", labels=labels)
         ask, current = found
-        roles, role = sorted(current.caller.roles), ask.requested_role
+        role = ask.requested_role
+        roles = _roles(current, role)
         try:
             rows = search.table(house, ask, limit=_ROWS)
             refused = ""
@@ -99,11 +101,16 @@ def film(study: str, series: str, instance: str) -> AnyResponse:
         shown = retrieve.film(house, ask, study=study, series=series, instance=instance)
     except SafelightError as error:
         return refuse(house, whoever(request, house), Action.RETRIEVE_RENDERED, error)
-    roles = sorted(current.caller.roles)
+    roles = _roles(current, shown.role)
     address = f"/dicomweb/studies/{study}/series/{series}/instances/{instance}/rendered"
     role = shown.role
     picture = f"{address}?{urlencode({'viewport': '1024,1024', session.NAMED_ROLE: role})}"
     return _page("film.html", film=shown, picture=picture, roles=roles, role=role, session=current, named=_named(role))
+
+
+def _roles(current: session.Session, role: str | None) -> list[str]:
+    """The roles to choose from: those of the token, and that of a recipient for who acts in it."""
+    return sorted(current.caller.roles | ({RECIPIENT} if role == RECIPIENT else set()))
 
 
 def _named(role: str | None) -> str:
@@ -128,12 +135,19 @@ def choose_role() -> AnyResponse:
     try:
         cookie, current, expires = form_session(house)
         role = request.form.get("role", "") or None
-        if role is not None and role not in current.caller.roles:
+        if role is not None and role not in current.caller.roles | {RECIPIENT}:
             raise Forbidden
         session.save(house, cookie, replace(current, role=role), expires)
     except SafelightError as error:
         return refuse(house, whoever(request, house), Act.CHOOSE_ROLE, error)
     return to(f"/?{urlencode({session.NAMED_ROLE: role})}" if role else "/")
+
+
+@blueprint.get("/share")
+def share() -> AnyResponse:
+    """Where the link of a share leads: the same page for every link. Its secret stays in the browser's address until a
+    script takes it from there, and is sent in the body of the exchange alone."""
+    return _page("share.html", named="")
 
 
 @blueprint.get("/healthz")

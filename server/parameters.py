@@ -1,4 +1,4 @@
-"""The query parameters that this server takes, by kind of resource: what each means, for all that is published."""
+"""The query parameters that transactions take: what each means, for everything that describes them."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ class Parameter:
 
 ACCEPT = Parameter(name="accept", says="a media type, before the Accept header", example="*/*")
 CHARSET = Parameter(name="charset", says="only UTF-8 is sent", example="utf-8")
-_ICC = Parameter(name="iccprofile", says="no, yes, srgb, adobergb, rommrgb or displayp3; none in GIF", example="srgb")
-_ANNOTATION = Parameter(
+ICC = Parameter(name="iccprofile", says="no, yes, srgb, adobergb, rommrgb or displayp3; none in GIF", example="srgb")
+ANNOTATION = Parameter(
     name="annotation", says="patient,technique: as the level tells them", example="patient,technique"
 )
-_QUALITY = Parameter(name="quality", says="JPEG quality, 1 to 100", example="80")
-_VIEWPORT = Parameter(name="viewport", says="width,height[,x,y,w,h]; a negative w or h mirrors", example="8,8")
-_SMALL = Parameter(name="viewport", says="width,height", example="8,8")
-_WINDOW = Parameter(name="window", says="center,width,linear|linear-exact|sigmoid", example="100,50,linear")
-RENDER = (ACCEPT, CHARSET, _ANNOTATION, _ICC, _QUALITY, _VIEWPORT, _WINDOW)
-THUMBNAIL = (ACCEPT, CHARSET, _ICC, _QUALITY, _SMALL)
+QUALITY = Parameter(name="quality", says="JPEG quality, 1 to 100", example="80")
+VIEWPORT = Parameter(name="viewport", says="width,height[,x,y,w,h]; a negative w or h mirrors", example="8,8")
+SMALL = Parameter(name="viewport", says="width,height", example="8,8")
+WINDOW = Parameter(name="window", says="center,width,linear|linear-exact|sigmoid", example="100,50,linear")
+RENDER = (ACCEPT, CHARSET, ANNOTATION, ICC, QUALITY, VIEWPORT, WINDOW)
+THUMBNAIL = (ACCEPT, CHARSET, ICC, QUALITY, SMALL)
 SEARCH = (
     ACCEPT,
     CHARSET,
@@ -63,13 +63,3 @@ WADO = tuple(
         ("presentationUID", "together with presentationSeriesUID", ""),
     )
 )
-
-_UP_TO = Parameter(name="limit", says="at most so many, up to 1 000", example="10")
-ASKED = {
-    "Review Queue": (_UP_TO,),
-    "Read Journal": (
-        _UP_TO,
-        Parameter(name="after", says="only entries after this number", example="0"),
-        Parameter(name="kind", says="only entries of this kind, e.g. break-glass", example="refusal"),
-    ),
-}
