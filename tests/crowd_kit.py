@@ -48,7 +48,7 @@ _OF_ALL = (
     ("/.well-known/oauth-protected-resource", "*/*"), ("/healthz", "*/*"), ("/static/safelight.css", "*/*"),
 )  # fmt: skip
 ROLES = (
-    *("clinician", "patient", "researcher", "teacher", "front-desk", "technologist", "privacy-reviewer"),
+    *("clinician", "patient", "researcher", "teacher", "front-desk", "technologist", "privacy-reviewer", "recipient"),
     *("system-administrator", "security-administrator", "security-auditor", ""),
 )
 HIDDEN_FROM = frozenset({"researcher", "teacher", "privacy-reviewer", *ROLES[-4:]})
@@ -94,7 +94,7 @@ class Seen:
 
 
 def gathered(house: House, count: int) -> list[Member]:
-    """Films in the house, and so many members, every third of those who have sessions with a cookie instead of a token.
+    """Films in the house, and so many members: one of each role with the cookie of a session, one with a token, and so on.
 
     Leaves the house without prepared forms and kept answers, so that the crowd finds it cold.
     """
@@ -106,6 +106,7 @@ def gathered(house: House, count: int) -> list[Member]:
         headers = {"Content-Type": question.media_type}
         done = house.request(question.method, question.path, role, headers=headers, data=question.body)
         assert done.status_code == 204
+    assert {*ROLES} - {""} == set(house.services.policy.current.roles)
     everywhere = {role: house.instances(role)[:2] for role in ("clinician", "researcher", "front-desk")}
     foreign = [path for paths in everywhere.values() for path in paths]
     members = [_member(house, number, films, foreign) for number in range(count)]
@@ -130,7 +131,7 @@ def _member(house: House, number: int, films: Sequence[Any], foreign: Sequence[s
         token = house.token(role, **changes)
         paths = house.instances(role, token=token)
         headers = {"Authorization": f"Bearer {token}"}
-        if number % 3 == 0:
+        if number // len(ROLES) % 2 == 0:
             headers = {"Cookie": f"safelight-demo={_cookie(house, token)}", "Sec-Fetch-Site": "same-origin"}
     asked = list(_questions(choose, role, [*paths[:3], *choose.sample(foreign, 2)], films, cookie="Cookie" in headers))
     return Member(

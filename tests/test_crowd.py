@@ -9,7 +9,7 @@ from crowd_kit import ROLES, Member, Question, Seen, _note, crowd, told
 
 
 def test_nobody_in_a_crowd_gets_what_is_anothers(tmp_path: Path) -> None:
-    seen = crowd(tmp_path, seconds=5, clients=22)
+    seen = crowd(tmp_path, seconds=5, clients=24)
     assert seen.crossed == []
     assert seen.leaked == []
     assert dict(seen.failures) == {}
