@@ -94,7 +94,7 @@ class Seen:
 
 
 def gathered(house: House, count: int) -> list[Member]:
-    """Films in the house, and so many members: one of each role with the cookie of a session, one with a token, and so on.
+    """Films in the house, and so many members: of each role one with a session, one with a token, ….
 
     Leaves the house without prepared forms and kept answers, so that the crowd finds it cold.
     """
