@@ -43,6 +43,9 @@ long-test: install kill-test  ## the long versions of the tests: whole products,
 	  tests/test_search_worlds.py
 	SAFELIGHT_OPENAPI_EXAMPLES=40 $(VENV)/bin/python -m pytest -q -s --timeout 7200 tests/test_openapi.py
 
+crowd-test: install  ## 200 clients of every role at once for a minute: nobody gets what is another's, nothing fails
+	$(VENV)/bin/python tests/benchmarks/crowd.py --seconds 60 --clients 200
+
 audit: install  ## ask PyPI (SERVICE=osv: OSV) for known vulnerabilities of everything that is locked
 	$(VENV)/bin/pip-audit --strict --no-deps --disable-pip --vulnerability-service $(SERVICE) \
 	  -r requirements/lock.txt -r requirements/runtime.txt

@@ -55,7 +55,7 @@ def description(services: Services) -> dict[str, object]:
 
 def is_open(row: Row) -> bool:
     """Whether nobody needs a token there: it is open, or a page that asks to sign in."""
-    page = row.template == "/" or row.template.startswith("/films/")
+    page = row.template == "/" or row.template.startswith(("/films/", "/governance"))
     return row.action is None or isinstance(row.action, Act) or page
 
 

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from enum import StrEnum
 
 from server.glass import GlassReason
-from server.model import Choice, LiftReason, RegionKind, RegionStyle, ReviewReason, ScreeningState, StudyLabel
+from server.glass_review import Finding
+from server.model import Choice, LiftReason, Purpose, RegionKind, RegionStyle, ReviewReason, ScreeningState, StudyLabel
 
 Schema = Mapping[str, object]
 
@@ -34,6 +35,7 @@ def _or_null(schema: Schema) -> Schema:
 
 TEXT: Schema = {"type": "string"}
 UID: Schema = {"type": "string", "maxLength": 64, "pattern": r"^(0|[1-9][0-9]*)(\.(0|[1-9][0-9]*))+$"}
+_NAME: Schema = {"type": "string", "minLength": 1, "maxLength": 256}
 _NAMES = _list({"type": "string", "minLength": 1})
 _DAY: Schema = {"type": "string", "pattern": r"^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|1[0-9]|2[0-8])$"}
 _CONSENT = _form(disclosure=_one_of(Choice), research=_one_of(Choice))
@@ -79,6 +81,26 @@ SCHEMAS: Mapping[str, Schema] = {
         text={"type": "string", "minLength": 10, "maxLength": 1000, "pattern": r"^\S[\s\S]{8,}\S$"},
     ),
     "Opened": _form(until=TEXT),
+    "Broken": _list(
+        _form(
+            seq=_whole(1), time=TEXT, reason=_one_of(GlassReason),
+            review=_or_null(_form(seq=_whole(1), time=TEXT, finding=_one_of(Finding))),
+        )
+    ),
+    "Reviewed": _form(
+        finding=_one_of(Finding),
+        text={"type": "string", "minLength": 10, "maxLength": 1000, "pattern": r"^\S[\s\S]{8,}\S$"},
+    ),
+    "NewShare": _form(
+        study=UID, level={"type": "string", "minLength": 1, "maxLength": 256}, purpose=_one_of(Purpose),
+        recipient={
+            "type": "object", "properties": {"issuer": _NAME, "subject": _NAME}, "required": ["subject"],
+            "additionalProperties": False,
+        },
+        until={"type": "string", "format": "date-time"},
+    ),
+    "Shared": _form(share=TEXT, link=TEXT, until=TEXT),
+    "Link": _form(link=TEXT),
     "Journal": _list(_ENTRY),
     "Queue": _form(
         films=_list(_form(study=UID, series=UID, instance=UID, kinds=_or_null({"type": "object"}), **_WAITING))
@@ -110,7 +132,7 @@ SCHEMAS: Mapping[str, Schema] = {
             )
         ),
     ),
-    "Told": {"type": "object"},
+    "Told": {"type": ["object", "array"]},
 }  # fmt: skip
 
 TAKEN: Mapping[str, str] = {
@@ -119,6 +141,9 @@ TAKEN: Mapping[str, str] = {
     "Approve Project": "Approval",
     "Break Glass": "Glass",
     "Settle Film": "Verdict",
+    "Review Glass": "Reviewed",
+    "Share": "NewShare",
+    "Accept Share": "Link",
 }
 """By the name of a row: the schema of the JSON that it takes."""
 
@@ -126,6 +151,10 @@ ANSWERED: Mapping[str, str] = {
     "Labels": "Labels",
     "Projects": "Projects",
     "Break Glass": "Opened",
+    "Broken Glass": "Broken",
+    "Share": "Shared",
+    "Shares": "Told",
+    "Accept Share": "Told",
     "Read Journal": "Journal",
     "Review Queue": "Queue",
     "Review Film": "Film",
@@ -168,6 +197,7 @@ VARIABLES: Mapping[str, Schema] = {
     "study": UID,
     "series": UID,
     "instance": UID,
+    "entry": {"type": "string", "pattern": "^[1-9][0-9]{0,14}$"},
     "frames": {"type": "string", "pattern": "^[1-9][0-9]{0,8}(,[1-9][0-9]{0,8})*$"},
 }
 """By its name: what a variable of a path may hold."""

@@ -27,7 +27,7 @@ from signing_in import with_issuer
 from states import report
 
 ROLES = (
-    *("clinician", "researcher", "front-desk", "technologist", "privacy-reviewer", "patient"),
+    *("clinician", "researcher", "front-desk", "technologist", "privacy-reviewer", "patient", "recipient"),
     *("system-administrator", "security-administrator", "security-auditor", ""),
 )
 """Who asks; "" is nobody."""

@@ -23,6 +23,7 @@ GOVERNANCE = frozenset(
         Action.SETTLE,
         Action.READ_STATUS,
         Action.BREAK_GLASS,
+        Action.REVIEW_GLASS,
         Action.SHARE,
         Action.ACCEPT_SHARE,
         Action.READ_SHARES,
