@@ -8,7 +8,7 @@ import pytest
 from test_screening_text import Picture, burned, corner, glyphs, mask
 
 from server.model import Region, RegionKind
-from server.screening.cine import AROUND, LONGEST, Looked, next_frame
+from server.screening.cine import AROUND, LONGEST, THOROUGH, Looked, next_frame
 from server.screening.lines import Box
 from server.screening.places import SIDES
 from server.screening.text import TextDetector
@@ -209,3 +209,17 @@ def test_what_scrolls_over_moving_speckle_is_found(detector: TextDetector) -> No
     for index in range(2, 12):
         _, place = burned(moving(1)[0], glyphs("NOBODY NORA", 20), 180 + 6 * index, 120, 0.5)
         assert mask(done[index].regions, place.shape)[place].mean() >= 0.99
+
+
+def test_everything_that_moves_is_glanced_at_now_and_then() -> None:
+    made = [np.add(frame, index % 9, dtype=np.uint8) for index, frame in enumerate(frames(*[None] * 40))]
+    told: list[bool] = []
+
+    def glance(samples: Picture, *, before: Picture | None = None) -> list[Box]:
+        told.append(before is None)
+        return []
+
+    done = None
+    for number, frame in enumerate(made, 1):
+        done = next_frame(done, frame, number, Eye(), glance)
+    assert [index for index, thorough in enumerate(told) if thorough] == [0, *range(1 + THOROUGH, 40, 1 + THOROUGH)]
