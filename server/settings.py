@@ -49,7 +49,7 @@ class Settings:
     (CIDR), `time_zone` is the hospital's (IANA), for rules that look at either. `max_request_bytes` bounds one request
     body, `max_object_bytes` one inflated object. `decodes` is how many frames one worker decodes and masks at a time,
     `decode_wait_seconds` how long a request waits for its turn; `cache_bytes` bounds the prepared forms, `answer_bytes`
-    the masked answers that are kept.
+    the masked answers that are kept, `base_bytes` the base renditions.
     """
 
     data: Path
@@ -77,6 +77,7 @@ class Settings:
     decode_wait_seconds: float = 10.0
     cache_bytes: int = 1024 * 1024 * 1024
     answer_bytes: int = 4 * 1024 * 1024 * 1024
+    base_bytes: int = 64 * 1024 * 1024 * 1024
     policy_reload_seconds: float = 5.0
     time_zone: str = "UTC"
     zones: Mapping[str, tuple[str, ...]] = field(default_factory=dict)

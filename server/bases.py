@@ -1,0 +1,136 @@
+"""Base renditions: made by the worker once a film is screened, so that an answer draws only what it has to hide.
+
+Which regions are in force is looked up for every answer anew. The picture under those that screening found stands ready
+beside the base; under others its segments are exchanged; and whatever a base does not fit goes the direct road.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from dataclasses import replace
+
+from server.admit import View
+from server.develop import Original, masked_dataset, masked_frame, region_set, unseal
+from server.errors import DecodeFailed, SealBroken, UnsupportedPixels
+from server.model import InstanceRecord, MaskingLevel, Region, RenderParameters, ScreeningState
+from server.pixels.base import (
+    FACTS,
+    FIRST_BAND,
+    NUMBERS,
+    QUALITY,
+    READY,
+    READY_FOR,
+    STREAM,
+    base_of,
+    flat_alone,
+    masked_stream,
+    needs,
+    read,
+)
+from server.pixels.display import DisplayAttributes, display_attributes
+from server.pixels.encode import encode_jpeg
+from server.pixels.overlays import overlays
+from server.pixels.redact import MaskedFrame
+from server.pixels.render import MaskedPicture, render
+from server.services import Services
+from server.vault.bases import OpenBase
+from server.vault.envelope import derive
+
+_PLAIN = RenderParameters()
+_LOG = logging.getLogger("safelight.bases")
+
+
+def keep_bases(services: Services, record: InstanceRecord) -> int:
+    """Make the base of a screened film for every level that has use for one; returns how many.
+
+    What cannot be decoded has none. Raises `SealBroken`, `Busy`.
+    """
+    if record.screening is not ScreeningState.SCREENED or record.number_of_frames != 1:
+        return 0
+    original = unseal(services, record)
+    described, made = original.description, 0
+    for level in services.policy.current.levels.values():
+        kept = flat_alone(original.regions, level, described) if described is not None else None
+        parts = _parts(services, original, level, kept) if kept is not None else None
+        if parts is not None:
+            services.bases.put(original.study_key, record.content, level.name, _label(record, level), parts)
+            made += 1
+    return made
+
+
+def _parts(services: Services, original: Original, level: MaskingLevel, kept: tuple[Region, ...]) -> list[bytes] | None:
+    # Names differ from world to world, and nothing that a picture follows from: any world will do.
+    domain = derive(original.study_key, "names of no world") if level.pseudonyms else None
+
+    def shown(regions: tuple[Region, ...]) -> tuple[MaskedFrame, DisplayAttributes, MaskedPicture]:
+        masked = masked_frame(services, replace(original, regions=regions), level, 1)
+        display = display_attributes(dataset)
+        if not level.alters_samples:
+            display = replace(display, overlays=overlays(dataset, masked))
+        return masked, display, render(masked, _PLAIN, display)
+
+    try:
+        dataset = masked_dataset(original, View(level=level, domain=domain)).dataset
+        flat, display, picture = shown(kept)
+        parts = base_of(flat, picture, display, level, original.regions)
+        if parts is None:
+            return None
+        ready = encode_jpeg(shown(original.regions)[2], QUALITY)
+    except (DecodeFailed, UnsupportedPixels):
+        return None
+    base = read(parts[FACTS], parts[NUMBERS])
+    wanted = needs(base, original.regions, level)
+    if wanted is not None:
+        bands = [parts[FIRST_BAND + band] for band in wanted.bands]
+        if masked_stream(base, parts[STREAM], bands, wanted, original.regions, level) != ready:
+            _LOG.error("a base rendition does not give the picture that the masker gives, and is not kept")
+            return None
+    if base.banded:
+        parts[READY_FOR], parts[READY] = _regions_of(original.record), ready
+    return parts
+
+
+def from_base(
+    services: Services, record: InstanceRecord, level: MaskingLevel, parameters: RenderParameters, quality: int
+) -> bytes | None:
+    """The JPEG picture of a film at a level, under the regions in force now; None where the direct road is to be gone.
+
+    Raises `SealBroken` for a region set that does not authenticate, as the direct road does.
+    """
+    if parameters != _PLAIN or quality != QUALITY or record.number_of_frames != 1:
+        return None
+    if record.screening is not ScreeningState.SCREENED:
+        return None
+    study_key = services.study_key(record.path.study)
+    found = region_set(services, study_key, record)
+    if found is None:
+        return None
+    try:
+        with services.bases.opened(study_key, record.content, level.name, _label(record, level)) as base:
+            return _drawn(base, record, found.regions, level) if base is not None else None
+    except SealBroken:
+        return None
+
+
+def _drawn(opened: OpenBase, record: InstanceRecord, regions: tuple[Region, ...], level: MaskingLevel) -> bytes | None:
+    if opened.part(READY_FOR) == _regions_of(record):
+        return opened.part(READY)
+    base = read(opened.part(FACTS), opened.part(NUMBERS))
+    wanted = needs(base, regions, level)
+    if wanted is None:
+        return None
+    bands = [opened.part(FIRST_BAND + band) for band in wanted.bands]
+    return masked_stream(base, opened.part(STREAM), bands, wanted, regions, level)
+
+
+def _regions_of(record: InstanceRecord) -> bytes:
+    """Which region set is in force: sets are never written over, another one has another name."""
+    assert record.regions is not None
+    return f"{record.regions.name}/{record.regions.version}".encode()
+
+
+def _label(record: InstanceRecord, level: MaskingLevel) -> str:
+    """What a base was made from besides the object and the program: of anything else there is none."""
+    told = (level.fingerprint, record.transfer_syntax_uid, record.row, str(record.faces_sought), str(QUALITY))
+    return hashlib.sha256("\x00".join(told).encode()).hexdigest()
