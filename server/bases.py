@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from server.admit import View
 from server.develop import Original, masked_dataset, masked_frame, region_set, unseal
-from server.errors import DecodeFailed, SealBroken, UnsupportedPixels
+from server.errors import DecodeFailed, NotFound, SealBroken, UnsupportedPixels
 from server.model import InstanceRecord, MaskingLevel, Region, RenderParameters, ScreeningState
 from server.pixels.base import (
     FACTS,
@@ -21,11 +21,13 @@ from server.pixels.base import (
     QUALITY,
     READY,
     READY_FOR,
+    SEGMENTS,
     STREAM,
     base_of,
     flat_alone,
     masked_stream,
     needs,
+    of_use,
     read,
 )
 from server.pixels.display import DisplayAttributes, display_attributes
@@ -37,6 +39,7 @@ from server.services import Services
 from server.vault.bases import OpenBase
 from server.vault.envelope import derive
 
+_ROWS, _COLUMNS = "00280010", "00280011"
 _PLAIN = RenderParameters()
 _LOG = logging.getLogger("safelight.bases")
 
@@ -51,12 +54,28 @@ def keep_bases(services: Services, record: InstanceRecord) -> int:
     original = unseal(services, record)
     described, made = original.description, 0
     for level in services.policy.current.levels.values():
+        if not _of_use(record, level):
+            continue
         kept = flat_alone(original.regions, level, described) if described is not None else None
         parts = _parts(services, original, level, kept) if kept is not None else None
-        if parts is not None:
-            services.bases.put(original.study_key, record.content, level.name, _label(record, level), parts)
-            made += 1
+        made += parts is not None
+        # What has none says so, lest it be wished for again and again.
+        parts = parts or [b""] * SEGMENTS
+        parts[READY_FOR] = _regions_of(record)
+        services.bases.put(original.study_key, record.content, level.name, _label(record, level), parts)
     return made
+
+
+def grant_wish(services: Services) -> bool:
+    """Make the bases of one film that an answer wished for; False if there is none. Raises `Busy`, `OSError`."""
+    row = services.wishes.take()
+    if row is None:
+        return False
+    try:
+        keep_bases(services, services.catalog.instance_at(row))
+    except (NotFound, SealBroken) as error:
+        _LOG.warning("no base rendition is made: %s", type(error).__name__)
+    return True
 
 
 def _parts(services: Services, original: Original, level: MaskingLevel, kept: tuple[Region, ...]) -> list[bytes] | None:
@@ -86,8 +105,7 @@ def _parts(services: Services, original: Original, level: MaskingLevel, kept: tu
         if masked_stream(base, parts[STREAM], bands, wanted, original.regions, level) != ready:
             _LOG.error("a base rendition does not give the picture that the masker gives, and is not kept")
             return None
-    if base.banded:
-        parts[READY_FOR], parts[READY] = _regions_of(original.record), ready
+    parts[READY] = ready if base.banded else b""
     return parts
 
 
@@ -100,7 +118,7 @@ def from_base(
     """
     if parameters != _PLAIN or quality != QUALITY or record.number_of_frames != 1:
         return None
-    if record.screening is not ScreeningState.SCREENED:
+    if record.screening is not ScreeningState.SCREENED or not _of_use(record, level):
         return None
     study_key = services.study_key(record.path.study)
     found = region_set(services, study_key, record)
@@ -108,20 +126,37 @@ def from_base(
         return None
     try:
         with services.bases.opened(study_key, record.content, level.name, _label(record, level)) as base:
-            return _drawn(base, record, found.regions, level) if base is not None else None
+            if base is not None:
+                same = base.part(READY_FOR) == _regions_of(record)
+                picture = _picture(base, found.regions, level, same=same)
+                if picture is not None or same:
+                    return picture
     except SealBroken:
-        return None
+        # It has been removed. The original is the authority; what it does not give, nobody gets.
+        _LOG.warning("the direct road is gone instead")
+    services.wishes.put(record.row)
+    return None
 
 
-def _drawn(opened: OpenBase, record: InstanceRecord, regions: tuple[Region, ...], level: MaskingLevel) -> bytes | None:
-    if opened.part(READY_FOR) == _regions_of(record):
-        return opened.part(READY)
-    base = read(opened.part(FACTS), opened.part(NUMBERS))
+def _picture(opened: OpenBase, regions: tuple[Region, ...], level: MaskingLevel, *, same: bool) -> bytes | None:
+    """The picture under these regions, None where the base does not fit; `same`: it was made under just these."""
+    ready = opened.part(READY) if same else b""
+    facts = opened.part(FACTS)
+    if ready or not facts:
+        return ready or None
+    base = read(facts, opened.part(NUMBERS))
     wanted = needs(base, regions, level)
     if wanted is None:
         return None
     bands = [opened.part(FIRST_BAND + band) for band in wanted.bands]
     return masked_stream(base, opened.part(STREAM), bands, wanted, regions, level)
+
+
+def _of_use(record: InstanceRecord, level: MaskingLevel) -> bool:
+    """By the size that the catalogue tells: of a header that says another one, the picture only comes more slowly."""
+    sizes = [record.attributes.get(tag, {}).get("Value") for tag in (_ROWS, _COLUMNS)]
+    rows, columns = (one[0] if isinstance(one, list) and one and isinstance(one[0], int) else 0 for one in sizes)
+    return of_use(rows, columns, level)
 
 
 def _regions_of(record: InstanceRecord) -> bytes:

@@ -41,6 +41,7 @@ from server.vault.envelope import derive
 from server.vault.keyring import KeyringFile, KeyService, check_apart
 from server.vault.objects import ObjectStore
 from server.vault.rows import RowSealer
+from server.vault.wishes import Wishes
 
 KEY_BYTES = 32
 ROOT_CONTEXT = "root key"
@@ -71,6 +72,7 @@ class Services:
     objects: ObjectStore
     copies: SealedCopies
     bases: SealedBases
+    wishes: Wishes
     cache: SealedCache
     cache_key: bytes
     answers: SealedCaches
@@ -165,6 +167,7 @@ def open_services(
             parts=SEGMENTS,
             capacity=settings.base_bytes,
         ),
+        wishes=Wishes(settings.data / "wishes"),
         cache=SealedCache(settings.data / "cache", randomness, settings.cache_bytes),
         cache_key=derive(root, "cache"),
         answers=SealedCaches(settings.data / "answers", randomness, settings.answer_bytes),

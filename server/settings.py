@@ -77,7 +77,7 @@ class Settings:
     decode_wait_seconds: float = 10.0
     cache_bytes: int = 1024 * 1024 * 1024
     answer_bytes: int = 4 * 1024 * 1024 * 1024
-    base_bytes: int = 64 * 1024 * 1024 * 1024
+    base_bytes: int = 16 * 1024 * 1024 * 1024
     policy_reload_seconds: float = 5.0
     time_zone: str = "UTC"
     zones: Mapping[str, tuple[str, ...]] = field(default_factory=dict)

@@ -18,7 +18,7 @@ import orjson
 from numpy.typing import NDArray
 
 from server.errors import DecodeFailed
-from server.model import MaskingLevel, Region
+from server.model import MaskingLevel, Region, RegionStyle
 from server.pixels.areas import background, plan
 from server.pixels.canvas import Box, looked_at
 from server.pixels.copy import shuffled, unshuffle
@@ -27,7 +27,7 @@ from server.pixels.display import DisplayAttributes
 from server.pixels.encode import encode_jpeg
 from server.pixels.frame import Samples
 from server.pixels.notice import notice_in
-from server.pixels.redact import MaskedFrame
+from server.pixels.redact import MaskedFrame, hides_all
 from server.pixels.render import MaskedPicture, grey_table, looked_up_grey
 from server.pixels.rows import BANDS, FlatRows, MaskedRows, band_rows, bands_under, boxes_over, redact_rows
 from server.pixels.splice import BLOCK, Grid, encoded_segments, gathered, spliced, starts
@@ -73,19 +73,26 @@ class Needs:
     bands: tuple[int, ...]
 
 
+def of_use(rows: int, columns: int, level: MaskingLevel) -> bool:
+    """Whether a base can be of use for pictures of so many rows and columns at a level, whatever was found."""
+    if rows * columns < LEAST_PIXELS or level.longest_side or level.outline_regions:
+        return False
+    return level.whole_frame is RegionStyle.KEEP and not hides_all(level, screened=True)
+
+
 def flat_alone(
     regions: Sequence[Region], level: MaskingLevel, described: PixelDescription
 ) -> tuple[Region, ...] | None:
     """The regions that a base is made under; None where the level's pictures of such a frame are none of a base."""
-    large = described.rows * described.columns >= LEAST_PIXELS
-    if not large or described.samples_per_pixel != 1 or described.number_of_frames != 1 or level.longest_side:
+    single = described.samples_per_pixel == 1 and described.number_of_frames == 1
+    if not single or not of_use(described.rows, described.columns, level):
         return None
     kept = background(regions, level)
     planned = plan(regions, level, described, screened=True, frame_number=1)
     before = plan(kept, level, described, screened=True, frame_number=1)
     # Whatever covers the frame as a whole covers the base too: then there is nothing to be saved.
     whole = any(area.kind is None for area in planned.areas)
-    if whole or planned.coarse or level.outline_regions or before.flat != planned.flat:
+    if whole or planned.coarse or before.flat != planned.flat:
         return None
     return kept
 

@@ -29,7 +29,7 @@ class Canvas:
 
     `boxes` are the hidden boxes; nothing that is painted depends on a sample inside any of them. Each begins on the
     grid and ends on it or at the frame's edge. `padding` are the least and largest value that viewers take for padding.
-    Where the array is only some rows of a frame, the frame told `cells` (as `shown`) and `range` (as `ends`).
+    Where the array is only some rows of a frame, the frame told `range` (as `ends`).
     """
 
     samples: Samples
@@ -37,7 +37,6 @@ class Canvas:
     description: PixelDescription
     boxes: tuple[Box, ...]
     padding: tuple[int, int] | None
-    cells: Cells | None = None
     range: tuple[float, float] | None = None
 
     @cached_property
@@ -69,7 +68,7 @@ class Canvas:
         The outermost cells lie beyond the frame, where nothing is shown.
         """
         rows, columns = self.samples.shape[:2]
-        return shown_cells(rows, columns, self.boxes) if self.cells is None else self.cells
+        return shown_cells(rows, columns, self.boxes)
 
     @cached_property
     def ends(self) -> tuple[float, float]:

@@ -9,9 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import InitVar, dataclass, replace
 
-import numpy as np
-from numpy.typing import NDArray
-
 from server.model import MaskingLevel, Region, RegionStyle
 from server.pixels.areas import plan
 from server.pixels.canvas import GRID, Box, Canvas, shown_cells
@@ -99,7 +96,6 @@ def redact_rows(rows: FlatRows, regions: Sequence[Region], level: MaskingLevel) 
     if boxes is None or not bands_under(tuple(boxes), described) <= set(rows.bands):
         raise ValueError("these rows do not tell what the masked ones are")
     place = {band: number * height for number, band in enumerate(rows.bands)}
-    every = shown_cells(described.rows, described.columns, boxes)
     samples = rows.samples
     moved = {_moved(box, place, height): style for box, style in boxes.items()}
     canvas = Canvas(
@@ -109,9 +105,9 @@ def redact_rows(rows: FlatRows, regions: Sequence[Region], level: MaskingLevel) 
         boxes=tuple(moved),
         padding=told_padding(level, described),
     )
-    ends = canvas.ends_among(rows.picked, described.rows, described.columns, every)
-    cells = every[_cell_rows(rows.bands, height, every.shape[0])]
-    canvas = replace(canvas, cells=cells, range=ends)
+    shown = shown_cells(described.rows, described.columns, boxes)
+    ends = canvas.ends_among(rows.picked, described.rows, described.columns, shown)
+    canvas = replace(canvas, range=ends)
     paint(canvas, moved)
     return MaskedRows(
         samples=samples, bands=rows.bands, boxes=tuple(sorted(boxes)), description=described, maker=_MAKER
@@ -119,14 +115,11 @@ def redact_rows(rows: FlatRows, regions: Sequence[Region], level: MaskingLevel) 
 
 
 def _moved(box: Box, place: Mapping[int, int], height: int) -> Box:
-    """Where a box lies among the rows that are there. Bands begin on the grid: a pattern keeps its phase."""
+    """Where a box lies among the rows that are there.
+
+    Bands begin on the grid, so that a pattern keeps its phase, and around a box lies the band that lies around it in
+    the frame.
+    """
     top, left, bottom, right = box
     shift = place[top // height] - top // height * height
     return top + shift, left, bottom + shift, right
-
-
-def _cell_rows(bands: Sequence[int], height: int, count: int) -> NDArray[np.intp]:
-    """Which rows of cells the bands have, with the rows beyond the frame, where nothing is shown, around them."""
-    each = height // GRID
-    inside = [cell + 1 for band in bands for cell in range(band * each, min((band + 1) * each, count - 2))]
-    return np.array([0, *inside, count - 1], np.intp)

@@ -230,6 +230,8 @@ def test_nothing_is_made_where_a_picture_is_not_of_this_kind() -> None:
     assert made(frame, [text(0, 0, 301, 5)], LEVELS["mosaic"]) is None
     assert made(frame, [], LEVELS["mosaic"], DisplayAttributes()) is None, "its window would be its own range"
     assert made(frame, [], LEVELS["mosaic"], replace(DISPLAY, pixel_aspect=2.0)) is None
+    assert made(frame, [], OPEN, replace(DISPLAY, pixel_aspect=2.0)) is None
+    assert made(frame, [], OPEN, replace(DISPLAY, profile=b"an ICC profile")) is not None, "it is not asked for"
     wide = replace(FORM, bits_allocated=32, bits_stored=32, high_bit=31)
     assert made(frame_of(wide), [], LEVELS["mosaic"]) is None
 
