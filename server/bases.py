@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+from collections.abc import Callable
 from dataclasses import replace
 
 from server.admit import View
@@ -110,17 +111,23 @@ def _parts(services: Services, original: Original, level: MaskingLevel, kept: tu
 
 
 def from_base(
-    services: Services, record: InstanceRecord, level: MaskingLevel, parameters: RenderParameters, quality: int
+    services: Services,
+    record: InstanceRecord,
+    level: MaskingLevel,
+    parameters: RenderParameters,
+    quality: int,
+    key_of: Callable[[str], bytes],
 ) -> bytes | None:
     """The JPEG picture of a film at a level, under the regions in force now; None where the direct road is to be gone.
 
-    Raises `SealBroken` for a region set that does not authenticate, as the direct road does.
+    `key_of` gives a study's key. Raises `SealBroken` for a region set that does not authenticate, as the direct road
+    does.
     """
     if parameters != _PLAIN or quality != QUALITY or record.number_of_frames != 1:
         return None
     if record.screening is not ScreeningState.SCREENED or not _of_use(record, level):
         return None
-    study_key = services.study_key(record.path.study)
+    study_key = key_of(record.path.study)
     found = region_set(services, study_key, record)
     if found is None:
         return None

@@ -76,7 +76,7 @@ def rendered(
     # Whatever is asked for is answered in that form where there is anything in that form.
     if choice.media_type in _WRITERS and not reports and films:
         transaction = replace(transaction, choice=among(False))  # noqa: FBT003
-    elif choice.media_type not in _WRITERS and not films and not states and reports:
+    elif choice.media_type not in _WRITERS and not films and not states and reports and wanted.numbers is None:
         transaction = replace(transaction, choice=among(True))  # noqa: FBT003
     if transaction.choice.media_type in _WRITERS:
         return _told(transaction, reports, wanted)
@@ -164,7 +164,7 @@ def _bodies(transaction: Transaction, shots: Sequence[Shot], level: MaskingLevel
         if quick is not None:
             yield quick
             continue
-        original = unseal(transaction.services, shot.record)
+        original = unseal(transaction.services, shot.record, transaction.key_of)
         animated = media_type == "image/gif" and shot.numbers is None
         every = range(1, shot.record.number_of_frames + 1)
         numbers: Sequence[int] = every if animated else (shot.numbers or (1,))
@@ -181,7 +181,8 @@ def _from_base(transaction: Transaction, shot: Shot, level: MaskingLevel, wanted
         return None
     if shot.numbers not in (None, (1,)):
         return None
-    return from_base(transaction.services, shot.record, level, wanted.parameters, wanted.quality)
+    asked = wanted.parameters, wanted.quality
+    return from_base(transaction.services, shot.record, level, *asked, transaction.key_of)
 
 
 def _pictures(

@@ -222,7 +222,9 @@ def test_a_level_that_is_changed_for_a_picture_has_none(house: House) -> None:
     record = found(house, TEXT, AIR)
     keep_bases(house.services, record)
     level = house.services.policy.current.levels["original"]
-    transaction: Any = SimpleNamespace(services=house.services, view=SimpleNamespace(level=level))
+    transaction: Any = SimpleNamespace(
+        services=house.services, view=SimpleNamespace(level=level), key_of=house.services.study_key
+    )
     shot = Shot(record=record, numbers=None)
     wanted = rendered.Wanted(numbers=None, parameters=RenderParameters(), quality=90)
     assert rendered._from_base(transaction, shot, level, wanted) is not None
@@ -288,7 +290,8 @@ def test_a_region_set_that_is_altered_is_no_reason_to_show_the_film(house: House
 def test_another_program_level_or_film_has_none(house: House, opened: list[str]) -> None:
     record = found(house, TEXT, AIR)
     level = house.services.policy.current.levels["deidentified"]
-    wanted = (house.services, record, level, bases._PLAIN, 90)
+    asked_for = (bases._PLAIN, 90, house.services.study_key)
+    wanted = (house.services, record, level, *asked_for)
     for changed in (
         (replace(house.services, bases=replace_form(house)), record, level),
         (house.services, record, replace(level, fingerprint="1" * 64)),
@@ -298,7 +301,7 @@ def test_another_program_level_or_film_has_none(house: House, opened: list[str])
     ):
         keep_bases(house.services, record)
         assert bases.from_base(*wanted) is not None
-        assert bases.from_base(*changed, bases._PLAIN, 90) is None
+        assert bases.from_base(*changed, *asked_for) is None
     assert bases.from_base(*wanted) is None, "and what does not fit is removed"
     assert opened == []
 
