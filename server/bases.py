@@ -121,7 +121,7 @@ def from_base(
     """The JPEG picture of a film at a level, under the regions in force now; None where the direct road is to be gone.
 
     `key_of` gives a study's key. Raises `SealBroken` for a region set that does not authenticate, as the direct road
-    does.
+    does, and `Busy` where too many are being masked already.
     """
     if parameters != _PLAIN or quality != QUALITY or record.number_of_frames != 1:
         return None
@@ -135,7 +135,7 @@ def from_base(
         with services.bases.opened(study_key, record.content, level.name, _label(record, level)) as base:
             if base is not None:
                 same = base.part(READY_FOR) == _regions_of(record)
-                picture = _picture(base, found.regions, level, same=same)
+                picture = _picture(services, base, found.regions, level, same=same)
                 if picture is not None or same:
                     return picture
     except SealBroken:
@@ -145,7 +145,9 @@ def from_base(
     return None
 
 
-def _picture(opened: OpenBase, regions: tuple[Region, ...], level: MaskingLevel, *, same: bool) -> bytes | None:
+def _picture(
+    services: Services, opened: OpenBase, regions: tuple[Region, ...], level: MaskingLevel, *, same: bool
+) -> bytes | None:
     """The picture under these regions, None where the base does not fit; `same`: it was made under just these."""
     ready = opened.part(READY) if same else b""
     facts = opened.part(FACTS)
@@ -155,8 +157,9 @@ def _picture(opened: OpenBase, regions: tuple[Region, ...], level: MaskingLevel,
     wanted = needs(base, regions, level)
     if wanted is None:
         return None
-    bands = [opened.part(FIRST_BAND + band) for band in wanted.bands]
-    return masked_stream(base, opened.part(STREAM), bands, wanted, regions, level)
+    with services.gate.passed():
+        bands = [opened.part(FIRST_BAND + band) for band in wanted.bands]
+        return masked_stream(base, opened.part(STREAM), bands, wanted, regions, level)
 
 
 def _of_use(record: InstanceRecord, level: MaskingLevel) -> bool:

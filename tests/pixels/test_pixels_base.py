@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pixel_kit import BASE, FORMATS, level
 
 from server.errors import DecodeFailed
-from server.model import MaskingLevel, Region, RegionKind, RegionStyle, RenderParameters, Window
+from server.model import ElementAction, MaskingLevel, Region, RegionKind, RegionStyle, RenderParameters, Window
 from server.pixels import base as bases
 from server.pixels.base import FACTS, FIRST_BAND, NUMBERS, SEGMENTS, STREAM, Base, Needs, base_of, flat_alone, read
 from server.pixels.description import PixelDescription
@@ -25,7 +25,7 @@ from server.pixels.redact import redact
 from server.pixels.render import MaskedPicture, render
 from server.pixels.rows import FlatRows, MaskedRows, redact_rows
 
-FORM = replace(BASE, rows=300, columns=600)
+FORM = replace(BASE, rows=300, columns=600, padding=(0, 400))
 DISPLAY = DisplayAttributes(windows=(Window(center=2048, width=4096),))
 KEPT = dict.fromkeys(RegionKind, RegionStyle.KEEP)
 MASKED = {**dict.fromkeys(RegionKind, RegionStyle.MOSAIC), RegionKind.BACKGROUND: RegionStyle.FLATTEN}
@@ -35,6 +35,10 @@ LEVELS = {
     "noticed": level(regions=MASKED, masked_notice=True),
     "unflattened": level(regions={**MASKED, RegionKind.BACKGROUND: RegionStyle.KEEP}, keep_markers=True),
     "all bits": level(regions=MASKED, keep_unused_bits=True),
+    "padding told": level(
+        regions=MASKED,
+        elements=replace(level().elements, by_tag={0x00280120: ElementAction.KEEP}),
+    ),
     "faces alone": level(regions={**KEPT, RegionKind.FACE: RegionStyle.MOSAIC}),
 }
 OPEN = level(regions=KEPT, unscreened=RegionStyle.KEEP, keep_unused_bits=True)
