@@ -21,7 +21,7 @@ _FORM = 1
 # c-blosc's own head: 4 bytes of flags, then the size of the samples, of a block, and of the whole, little endian. It
 # does not compare them to what it is given.
 _BLOSC = struct.Struct("<4xIII")
-_BIT_SHUFFLE = 2
+_BYTE_SHUFFLE, _BIT_SHUFFLE = 1, 2
 
 
 def worth_copying(description: PixelDescription) -> bool:
@@ -38,13 +38,13 @@ def pack(frame: Frame) -> bytes:
     return b"".join((head, photometric, shuffled(flat)))
 
 
-def shuffled(flat: Samples) -> bytes:
-    """Samples of one dimension, shuffled by bits and packed."""
+def shuffled(flat: Samples, *, by_bits: bool = True) -> bytes:
+    """Samples of one dimension, shuffled and packed; by bytes they are no larger with noise, and unpacked in half."""
     packed = imagecodecs.blosc_encode(
         flat,  # type: ignore[arg-type]
         compressor="lz4",
         level=1,
-        shuffle=_BIT_SHUFFLE,
+        shuffle=_BIT_SHUFFLE if by_bits else _BYTE_SHUFFLE,
         typesize=flat.itemsize,
         numthreads=1,
     )
