@@ -21,7 +21,7 @@ from server.bases import grant_wish, keep_bases
 from server.catalog.screening_queue import Outcome
 from server.commands.working import Worker
 from server.develop import REGIONS, thumbnail_level, unseal
-from server.errors import SealBroken
+from server.errors import Busy, SealBroken
 from server.model import (
     InstancePath,
     InstanceRecord,
@@ -33,6 +33,7 @@ from server.model import (
     ScreeningState,
 )
 from server.pixels import base as base_module
+from server.pixels.pool import Gate
 from server.screening.regions import RegionSet, encode_regions
 from server.shots import Shot
 from server.sweep import STALE_SECONDS, sweep
@@ -440,3 +441,14 @@ def test_a_wish_for_a_film_that_is_gone_is_forgotten(house: House, caplog: pytes
     assert "NotFound" in caplog.text
     with pytest.raises(ValueError, match="hexadecimal"):
         house.services.wishes.put("../escape")
+
+
+def test_no_more_are_drawn_at_once_than_are_decoded(house: House) -> None:
+    keep_bases(house.services, found(house, TEXT, AIR))
+    record = found(house, TEXT, AIR, LATER, version="two")
+    level = house.services.policy.current.levels["deidentified"]
+    busy = replace(house.services, gate=Gate(1, 0.01))
+    wanted = (busy, record, level, RenderParameters(), 90, busy.study_key)
+    assert bases.from_base(*wanted) is not None
+    with busy.gate.passed(), pytest.raises(Busy):
+        bases.from_base(*wanted)

@@ -38,13 +38,13 @@ def pack(frame: Frame) -> bytes:
     return b"".join((head, photometric, shuffled(flat)))
 
 
-def shuffled(flat: Samples, *, by_bits: bool = True) -> bytes:
+def shuffled(flat: Samples, *, by_bytes: bool = False) -> bytes:
     """Samples of one dimension, shuffled and packed; by bytes they are no larger with noise, and unpacked in half."""
     packed = imagecodecs.blosc_encode(
         flat,  # type: ignore[arg-type]
         compressor="lz4",
         level=1,
-        shuffle=_BIT_SHUFFLE if by_bits else _BYTE_SHUFFLE,
+        shuffle=_BYTE_SHUFFLE if by_bytes else _BIT_SHUFFLE,
         typesize=flat.itemsize,
         numthreads=1,
     )
