@@ -87,6 +87,17 @@ def listing_of(asked: Asked, held: Held) -> Listing | None:
     return listing
 
 
+def fill(asked: Asked) -> Iterator[Filled]:
+    """Prepare all studies of a world, telling after each step how far it is. Raises `SealBroken`, `Busy`."""
+    catalog = asked.services.catalog
+    state: Filled | None = catalog.filled(asked.world) or catalog.begin_world(asked.world)
+    while state is not None and state.done < state.total <= MOST:
+        _filled(asked, state)
+        state = catalog.filled(asked.world)
+        if state is not None:
+            yield state
+
+
 def _filled(asked: Asked, state: Filled) -> Filled | None:
     """Go on filling, `STEP` studies at most. None if the world is not complete then."""
     catalog = asked.services.catalog

@@ -33,6 +33,7 @@ from server.world_filling import CHUNK, Asked, asked_in, drop, listing_of, opene
 
 _LOG = logging.getLogger("safelight.search")
 T = TypeVar("T")
+_PATIENCE = 5.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,7 +98,8 @@ def _in_world(asked: Asked, use: Callable[[Held, Listing], T | None]) -> T | Non
     """What is made of a world in memory; None while there is none, or while somebody else uses it."""
     role = asked.caller.acting_role or ""
     held = asked.services.catalog.listings.of(asked.world.token)
-    if not held.lock.acquire(blocking=False):
+    # Whoever works out a page is done in a moment, whoever fills or reads a world is not.
+    if not held.lock.acquire(timeout=_PATIENCE if held.listing is not None else 0):
         return None
     try:
         if held.listing is None and role not in told_apart(asked):
