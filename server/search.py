@@ -147,7 +147,7 @@ def _page(
         # What of the page falls into this world, whose matches come after those of the worlds before.
         wanted = slice(max(0, query.offset - count), max(0, query.offset + query.limit - count))
         most = query.offset + query.limit + COUNTED
-        known = None if study or series else _ready(services, bundle, caller, view, query, wanted)
+        known = None if series else _ready(services, bundle, caller, view, query, wanted, study)
         if known is not None:
             page += known.page
             count += known.count
@@ -168,7 +168,13 @@ def _page(
 
 
 def _ready(
-    services: Services, bundle: PolicyBundle, caller: Caller, view: View, query: Query, wanted: slice
+    services: Services,
+    bundle: PolicyBundle,
+    caller: Caller,
+    view: View,
+    query: Query,
+    wanted: slice,
+    study: str | None,
 ) -> Prepared | None:
     """The answer of a world that was worked out ahead; None where only the slow way has one."""
     if query.level is SearchLevel.STUDY:
@@ -178,8 +184,8 @@ def _ready(
         return _matching(services, studies, query, None)
 
     if not any(key.value for key in query.keys):
-        return part_page(services, bundle, caller, view, query, unfold, wanted)
-    if view.domain is None or narrowed(services, view, query, None) != StudyQuery():
+        return part_page(services, bundle, caller, view, query, unfold, wanted, study)
+    if study is not None or view.domain is None or narrowed(services, view, query, None) != StudyQuery():
         # The sealed index knows of fewer studies to look at.
         return None
     found = in_order(services, bundle, caller, view, query, unfold, wanted.stop + COUNTED)

@@ -44,8 +44,8 @@ def series_in(access: Access, found: Sequence[StudyRecord]) -> dict[str, list[tu
 def instances_in(
     access: Access, found: Sequence[StudyRecord], series_uid: str | None = None
 ) -> dict[str, list[InstanceRecord]]:
-    """By each study's row, its instances that are not rejected, or those of its series of this UID, by number and UID of
-    the series, then of the instance. Raises `SealBroken`."""
+    """By each study's row, its instances that are not rejected, or those of its series of this UID: by number and UID
+    of their series, then their own. Raises `SealBroken`."""
     parents = {bytes.fromhex(one.row): one for one in _series(access, found, series_uid)}
     wanted = [instances.c[name] for name in _Instance._fields]
     if series_uid is None:
