@@ -29,6 +29,7 @@ from server.policy.words import PolicyBundle
 from server.query import Query, SearchLevel
 from server.rows import Match, Ready, masked_for, order_of, row_of
 from server.services import Services
+from server.sharing import decided
 from server.worlds import Prepared, prepared
 
 SearchHandler = Callable[..., Representation]
@@ -147,15 +148,19 @@ def _page(
         # What of the page falls into this world, whose matches come after those of the worlds before.
         wanted = slice(max(0, query.offset - count), max(0, query.offset + query.limit - count))
         most = query.offset + query.limit + COUNTED
-        known = None if series else _ready(services, bundle, caller, view, query, wanted, study)
+        bypassed = series or view.shares
+        known = None if bypassed else _ready(services, bundle, caller, view, query, wanted, study)
         if known is not None:
             page += known.page
             count += known.count
             continue
-        asked = narrowed(services, view, query, study)
-        if view.domain is not None and asked == StudyQuery() and services.catalog.count_studies() > _SLOWLY:
-            raise Busy("there are too many studies to look at each, and they are not prepared yet")
-        permitted = _permitted(services, bundle, caller, view, asked)
+        if view.shares:
+            permitted = _given(services, bundle, caller, view, study)
+        else:
+            asked = narrowed(services, view, query, study)
+            if view.domain is not None and asked == StudyQuery() and services.catalog.count_studies() > _SLOWLY:
+                raise Busy("there are too many studies to look at each, and they are not prepared yet")
+            permitted = _permitted(services, bundle, caller, view, asked)
         matching = _matching(services, permitted, query, series)
         if view.domain is not None:
             # By pseudonym: the order of the rows tells nothing of real values, nor joins two projects (a.M12, a.Q6).
@@ -217,6 +222,18 @@ def _permitted(
         for one, decision in zip(chunk, decisions, strict=True):
             if isinstance(decision, Permit) and decision.level.name == view.level.name:
                 yield Match(permit=decision, view=view, study=one, shared=shared)
+
+
+def _given(services: Services, bundle: PolicyBundle, caller: Caller, view: View, study: str | None) -> Iterator[Match]:
+    """What was shared in one world, each study once; of a study that is asked for, no other."""
+    wanted = original_uid(services, view, study) if study else None
+    for uid in dict.fromkeys(one.study for one in view.shares if not study or one.study == wanted):
+        found = services.catalog.find_study(uid)
+        if found is None or not services.catalog.shown([bytes.fromhex(found.row)]):
+            continue
+        decision = decided(services, bundle, caller, view.shares, Action.SEARCH, found)
+        if isinstance(decision, Permit) and decision.level.name == view.level.name:
+            yield Match(permit=decision, view=view, study=found, shared=Shared())
 
 
 def _expanded(services: Services, found: Iterable[Match], query: Query, series: str | None) -> Iterator[Match]:

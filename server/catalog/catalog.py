@@ -3,30 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from datetime import date
+from contextlib import contextmanager
+from copy import copy
 
 from sqlalchemy import Engine
 
 from server.catalog import (
     identifiers,
     keys,
-    projects,
     reads,
     register,
     rescreening,
     retired,
     review_queue,
     screening_queue,
-    sessions,
     uses,
     worlds,
 )
 from server.catalog import labels as study_labels
 from server.catalog.access import Access, RowSealer
 from server.catalog.keys import KeyPurpose, WrappedKey
+from server.catalog.people import People
 from server.catalog.register import Duplicate, NewInstance, Registered
 from server.catalog.screening_queue import Outcome
 from server.catalog.searching import Searching
+from server.catalog.share_book import ShareBook
 from server.catalog.tokens import Tokens
 from server.model import (
     Consent,
@@ -43,7 +44,7 @@ from server.model import (
 )
 
 
-class Catalog(Searching):
+class Catalog(People, Searching, ShareBook):
     """`index_key` (at least 32 bytes) and the sealer's key must lie apart from the database.
 
     Threads may share a catalogue; processes open one each. Every method may raise `Busy` when the database does not
@@ -56,6 +57,17 @@ class Catalog(Searching):
     def close(self) -> None:
         """Give the database's connections back."""
         self._access.engine.dispose()
+
+    @contextmanager
+    def at_once(self) -> Iterator[Catalog]:
+        """This catalogue as it is at one moment, for several looks in one transaction, and short ones.
+
+        What is written meanwhile is not seen. Writing goes by a transaction of its own, as ever.
+        """
+        with self._access.at_once() as access:
+            catalog = copy(self)
+            catalog._access = access
+            yield catalog
 
     # Registration
 
@@ -82,17 +94,6 @@ class Catalog(Searching):
     def set_consent(self, study_uid: str, consent: Consent) -> int:
         return study_labels.set_consent(self._access, study_uid, consent)
 
-    # Projects
-
-    def approve_project(self, name: str, until: date) -> None:
-        projects.approve(self._access, name, until)
-
-    def project_approved_until(self, name: str) -> date | None:
-        return projects.approved_until(self._access, name)
-
-    def projects(self) -> dict[str, date]:
-        return projects.entered(self._access)
-
     # Reading
 
     def find_study(self, uid: str) -> StudyRecord | None:
@@ -104,8 +105,8 @@ class Catalog(Searching):
     def find_instance(self, path: InstancePath) -> InstanceRecord | None:
         return reads.find_instance(self._access, path)
 
-    def series_of(self, study_uid: str) -> list[SeriesRecord]:
-        return reads.series_of(self._access, study_uid)
+    def series_of(self, study_uid: str, series_uid: str | None = None) -> list[SeriesRecord]:
+        return reads.series_of(self._access, study_uid, series_uid)
 
     def instances_of(self, study_uid: str, series_uid: str | None = None) -> list[InstanceRecord]:
         return reads.instances_of(self._access, study_uid, series_uid)
@@ -210,23 +211,3 @@ class Catalog(Searching):
 
     def forget_retired(self, names: Collection[str]) -> None:
         retired.forget_retired(self._access, names)
-
-    # Browser sessions
-
-    def put_session(self, digest: bytes, value: bytes, expires: float) -> None:
-        sessions.put_session(self._access, digest, value, expires)
-
-    def note_once(self, digest: bytes, now: float, expires: float) -> bool:
-        return sessions.note_once(self._access, digest, now, expires)
-
-    def replace_session(self, digest: bytes, value: bytes, expires: float) -> bool:
-        return sessions.replace_session(self._access, digest, value, expires)
-
-    def get_session(self, digest: bytes, now: float) -> bytes | None:
-        return sessions.get_session(self._access, digest, now)
-
-    def delete_session(self, digest: bytes) -> None:
-        sessions.delete_session(self._access, digest)
-
-    def delete_expired(self, now: float) -> int:
-        return sessions.delete_expired(self._access, now)

@@ -71,11 +71,12 @@ def fetch(
     values: Sequence[object],
     *,
     within: tuple[Column[Any], object] | None = None,
+    snapshot: Connection | None = None,
 ) -> list[tuple[Any, ...]]:
     """These columns of the rows whose `key` is one of the values, in no order: what every request asks, several times.
 
-    `within`: only of the rows that have this value in that column. One statement, which is a snapshot by itself, past
-    all that makes `reading` costly. Raises `Busy`.
+    `within`: only of the rows that have this value in that column. One statement, which is a snapshot by itself or
+    belongs to `snapshot`, past all that makes `reading` costly. Raises `Busy`.
     """
     mark = "?" if engine.dialect.name == "sqlite" else "%s"
     marks = ", ".join([mark] * len(values))
@@ -88,7 +89,7 @@ def fetch(
         parameters.append(within[1])
     driver = engine.dialect.loaded_dbapi
     with _translated():
-        connection = engine.raw_connection()
+        connection = engine.raw_connection() if snapshot is None else snapshot.connection
         try:
             cursor = connection.cursor()
             cursor.execute(query, parameters)
@@ -97,7 +98,8 @@ def fetch(
             connection.invalidate(error)
             raise DBAPIError.instance(query, None, error, driver.Error, hide_parameters=True) from error
         finally:
-            connection.close()
+            if snapshot is None:
+                connection.close()
 
 
 def insert_many(connection: Connection, table: Table, rows: Sequence[Mapping[str, bytes]]) -> None:

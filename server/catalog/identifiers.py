@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, bindparam, select
 
 from server.catalog.access import Access
 from server.catalog.database import insert_many, reading, writing
@@ -16,6 +16,7 @@ from server.model import Identifier, IdentifierKind
 
 ROW_KEY_BYTES = 16
 _IDENTIFIER_BYTES = 256
+_BY_KEY = select(identifiers.c.value_token, identifiers.c.sealed).where(identifiers.c.key_token == bindparam("token"))
 
 
 def row_keys(access: Access, wanted: Mapping[Identifier, str], *, study_uid: str) -> dict[Identifier, bytes]:
@@ -48,16 +49,15 @@ def row_keys(access: Access, wanted: Mapping[Identifier, str], *, study_uid: str
 def find_row_keys(access: Access, wanted: Iterable[Identifier]) -> dict[Identifier, bytes]:
     """The row keys of those identifiers that were ever seen; nothing is drawn."""
     tokens = {identifier: _value_token(access, identifier) for identifier in wanted}
-    with reading(access.engine) as connection:
+    with access.reading() as connection:
         return _known(access, connection, tokens)
 
 
 def identifier_of(access: Access, row_key: bytes) -> Identifier | None:
     """Which identifier a row key was drawn for. Raises `SealBroken` for a row that was tampered with."""
     token = access.tokens.unique("row-key", row_key)
-    query = select(identifiers.c.value_token, identifiers.c.sealed).where(identifiers.c.key_token == token)
-    with reading(access.engine) as connection:
-        found = connection.execute(query).one_or_none()
+    with access.reading() as connection:
+        found = connection.execute(_BY_KEY, {"token": token}).one_or_none()
     if found is None:
         return None
     identifier, key = _open(access, found.value_token, found.sealed)

@@ -9,7 +9,7 @@ from enum import StrEnum
 from sqlalchemy import ColumnElement, and_, delete, insert, select, update
 
 from server.catalog.access import Access
-from server.catalog.database import fetch, reading, writing
+from server.catalog.database import reading, writing
 from server.catalog.schema import wrapped_keys
 
 
@@ -59,7 +59,7 @@ def find_key(access: Access, purpose: KeyPurpose, name: str) -> WrappedKey | Non
     """The wrapped key of this name, if there is one."""
     token = _token(access, purpose, name)
     of_purpose = wrapped_keys.c.purpose, purpose.value
-    found = fetch(access.engine, [wrapped_keys.c.wrapped], wrapped_keys.c.token, [token], within=of_purpose)
+    found = access.fetch([wrapped_keys.c.wrapped], wrapped_keys.c.token, [token], within=of_purpose)
     return WrappedKey(purpose=purpose, token=token, wrapped=found[0][0]) if found else None
 
 

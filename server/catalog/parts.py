@@ -9,7 +9,6 @@ from typing import Any, NamedTuple, cast
 from sqlalchemy import Column, Row
 
 from server.catalog.access import Access
-from server.catalog.database import fetch
 from server.catalog.reads import CHUNK, instance_order, series_order
 from server.catalog.records import open_instance, open_series, series_token
 from server.catalog.schema import instances, series
@@ -51,7 +50,7 @@ def instances_in(
     if series_uid is None:
         rows = _fetched(access, wanted, instances.c.study, found)
     else:
-        rows = [row for one in parents for row in fetch(access.engine, wanted, instances.c.series, [one])]
+        rows = [row for one in parents for row in access.fetch(wanted, instances.c.series, [one])]
     inside: dict[str, list[InstanceRecord]] = {study.row: [] for study in found}
     for one in map(_Instance._make, rows):
         if one.rejected:
@@ -80,4 +79,4 @@ def _fetched(
 ) -> list[tuple[Any, ...]]:
     rows = [bytes.fromhex(study.row) for study in found]
     chunks = (rows[begin : begin + CHUNK] for begin in range(0, len(rows), CHUNK))
-    return [row for chunk in chunks for row in fetch(access.engine, columns, key, chunk)]
+    return [row for chunk in chunks for row in access.fetch(columns, key, chunk)]

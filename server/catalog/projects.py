@@ -7,7 +7,7 @@ from datetime import date
 from sqlalchemy import delete, insert, select
 
 from server.catalog.access import Access
-from server.catalog.database import fetch, reading, writing
+from server.catalog.database import reading, writing
 from server.catalog.schema import projects
 
 _BYTES = 512
@@ -25,7 +25,7 @@ def approve(access: Access, name: str, until: date) -> None:
 def approved_until(access: Access, name: str) -> date | None:
     """The last day on which a project is approved, None for one that nobody entered. Raises `SealBroken`."""
     token = _token(access, name)
-    found = fetch(access.engine, [projects.c.sealed], projects.c.token, [token])
+    found = access.fetch([projects.c.sealed], projects.c.token, [token])
     return date.fromisoformat(access.open("projects", token, found[0][0])[1]) if found else None
 
 
