@@ -97,7 +97,8 @@ def answers(house: House, app: Flask) -> Iterator[tuple[str, str, TestResponse]]
     """Every rule by every method, as nobody, as somebody with a token, and with a token that is wrong."""
     names = {
         "study": str(FILM.StudyInstanceUID), "series": str(FILM.SeriesInstanceUID), "frames": "1", "entry": "1",
-        "instance": str(FILM.SOPInstanceUID), "element": "7FE00010", "filename": "safelight.css", "project": "p", "share": "0" * 32,
+        "instance": str(FILM.SOPInstanceUID), "element": "7FE00010", "filename": "safelight.css", "project": "p",
+        "share": "0" * 32,
     }  # fmt: skip
     client = app.test_client(use_cookies=False)
     tokens = [None, "wrong", *(house.token(user) for user in ("clinician", "security-auditor"))]
