@@ -6,15 +6,16 @@ pseudonyms knows only the UIDs of its own project, a level without them only the
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 
 from server.circumstances import placed
 from server.errors import Forbidden, NotFound
-from server.glass import is_broken
+from server.glass import patient_of
 from server.metadata.pseudonyms import IdentityMapping, Names, Pseudonyms, domain_key, row_key_of_uid
 from server.model import (
+    RECIPIENT,
     Action,
     Ask,
     Caller,
@@ -27,13 +28,15 @@ from server.model import (
     MaskingLevel,
     Permit,
     SeriesRecord,
+    Share,
     StudyRecord,
     check_uid,
 )
 from server.model.kinds import kind_of
-from server.policy.decide import candidates, choose_role, decide, may_ever
+from server.policy.decide import candidates, choose_role, may_ever
 from server.policy.words import PolicyBundle
 from server.services import Services
+from server.sharing import accepted, decided, world_of
 
 _SERIES, _INSTANCE = 0x00200011, 0x00200013
 
@@ -42,11 +45,13 @@ _SERIES, _INSTANCE = 0x00200011, 0x00200013
 class View:
     """The world of one level: how its identifiers are written. `domain` is the pseudonym key, None without pseudonyms.
 
-    The key depends on project and level, so no two projects and no two levels share an identifier.
+    The key depends on project and level, so no two projects and no two levels share an identifier. `shares` are what
+    was shared with a recipient in it: nothing else is there. Every share that has pseudonyms is a world of its own.
     """
 
     level: MaskingLevel
     domain: bytes | None
+    shares: tuple[Share, ...] = ()
 
     def names(self, record: StudyRecord, row_keys: Mapping[Identifier, bytes]) -> Names:
         """How this world writes the identifiers of one object of the study, whose row keys are `row_keys`."""
@@ -75,12 +80,6 @@ class Admission:
         return (self.series or self.instances)[0].study
 
 
-def patient_of(record: StudyRecord) -> Identifier:
-    """The identifier of the study's patient; without a Patient ID the study itself stands for the patient."""
-    own = record.patient.patient_id or f"\x00{record.study_instance_uid}"
-    return Identifier(kind=IdentifierKind.PATIENT, value=f"{record.patient.issuer}\x00{own}")
-
-
 def forbidden(denied: Deny) -> Forbidden:
     """The error for a refusal that depends on no object; its hint, if any, may be shown."""
     return Forbidden(denied.hint) if denied.hint else Forbidden()
@@ -105,12 +104,25 @@ def views(services: Services, bundle: PolicyBundle, caller: Caller, action: Acti
     if denied := may_ever(bundle, caller, action):
         raise forbidden(denied)
     found = []
+    if caller.acting_role == RECIPIENT:
+        shares = accepted(services, caller)
+        return [one for level in candidates(bundle, RECIPIENT, action) for one in _given_views(services, level, shares)]
     for level in candidates(bundle, caller.acting_role or "", action):
         if not level.pseudonyms:
             found.append(View(level=level, domain=None))
         elif caller.project and caller.project.strip():
             found.append(View(level=level, domain=domain_key(services.project_key(caller.project), level.name)))
     return found
+
+
+def _given_views(services: Services, level: MaskingLevel, shares: Sequence[Share]) -> Iterator[View]:
+    """The worlds of what was shared at a level."""
+    given = tuple(one for one in shares if one.level == level.name)
+    if not level.pseudonyms:
+        yield from [View(level=level, domain=None, shares=given)] if given else ()
+        return
+    for one in given:
+        yield View(level=level, domain=domain_key(services.project_key(world_of(one)), level.name), shares=(one,))
 
 
 def original_uid(services: Services, view: View, uid: str) -> str | None:
@@ -162,7 +174,7 @@ def _admit(
         if not parents and not found:
             continue
         record = (parents or found)[0].study
-        decision = decide(bundle, _opened(services, caller, record), action, record, services.clock())
+        decision = decided(services, bundle, caller, view.shares, action, record)
         if isinstance(decision, Permit) and decision.level.name == view.level.name:
             instances = tuple(in_view_order(view, found)) if found else ()
             return Admission(permit=decision, view=view, instances=instances, series=tuple(parents))
@@ -178,14 +190,6 @@ def instances_of(services: Services, admission: Admission) -> tuple[InstanceReco
     if not found:
         raise NotFound
     return tuple(in_view_order(admission.view, found))
-
-
-def _opened(services: Services, caller: Caller, record: StudyRecord) -> Caller:
-    """The caller, to whom a study's patient is open where they broke the glass for that patient."""
-    if not is_broken(services, caller, patient_of(record)):
-        return caller
-    around = replace(caller.circumstances, broken_glass=frozenset({record.patient}))
-    return replace(caller, circumstances=around)
 
 
 def leaves(level: MaskingLevel, one: InstanceRecord) -> bool:

@@ -83,7 +83,7 @@ def rendered(
     # Whatever is asked for is answered in that form where there is anything in that form.
     if choice.media_type in _WRITERS and not reports and films:
         transaction = replace(transaction, choice=among(False))  # noqa: FBT003
-    elif choice.media_type not in _WRITERS and not films and not states and reports:
+    elif choice.media_type not in _WRITERS and not films and not states and reports and wanted.numbers is None:
         transaction = replace(transaction, choice=among(True))  # noqa: FBT003
     if transaction.choice.media_type in _WRITERS:
         return _told(transaction, reports, wanted)

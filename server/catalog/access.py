@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import orjson
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Column, Connection, Engine
 
-from server.catalog.database import reading
+from server.catalog.database import fetch, reading
 from server.catalog.listing import Listings
 from server.catalog.tokens import Tokens
 from server.errors import SealBroken, UnreadableObject
@@ -51,6 +51,17 @@ class Access:
         """This access, with one reading transaction for all that is read through it. Raises `Busy`."""
         with reading(self.engine) as connection:
             yield replace(self, snapshot=connection)
+
+    def fetch(
+        self,
+        columns: Sequence[Column[Any]],
+        key: Column[Any],
+        values: Sequence[object],
+        *,
+        within: tuple[Column[Any], object] | None = None,
+    ) -> list[tuple[Any, ...]]:
+        """As `database.fetch`, in the reading transaction that is open, if one is."""
+        return fetch(self.engine, columns, key, values, within=within, snapshot=self.snapshot)
 
     def new_row(self, table: str) -> bytes:
         """A random row identifier of 16 bytes."""

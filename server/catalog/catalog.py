@@ -33,6 +33,7 @@ from server.catalog.reads import Outline
 from server.catalog.records import OpenedStudy
 from server.catalog.register import Duplicate, NewInstance, Registered
 from server.catalog.screening_queue import Outcome
+from server.catalog.share_book import ShareBook
 from server.catalog.tokens import Tokens
 from server.catalog.worlds import Filled, World
 from server.model import (
@@ -50,7 +51,7 @@ from server.model import (
 )
 
 
-class Catalog(People):
+class Catalog(People, ShareBook):
     """`index_key` (at least 32 bytes) and the sealer's key must lie apart from the database.
 
     Threads may share a catalogue; processes open one each. Every method may raise `Busy` when the database does not
@@ -160,9 +161,8 @@ class Catalog(People):
 
     def world_entries(self, world: World, tokens: Sequence[bytes] | None = None) -> Iterator[tuple[bytes, bytes]]:
         """The sealed entries under these tokens, or all, with their tokens."""
-        if tokens is None:
-            return worlds.read_all(self._access, world)
-        return iter(worlds.read_some(self._access, world, tokens).items())
+        found = None if tokens is None else worlds.read_some(self._access, world, tokens).items()
+        return worlds.read_all(self._access, world) if found is None else iter(found)
 
     def drop_world(self, world: World) -> None:
         worlds.drop(self._access, world)
@@ -178,6 +178,9 @@ class Catalog(People):
 
     def studies_at(self, rows: Sequence[bytes]) -> dict[bytes, OpenedStudy]:
         return reads.studies_at(self._access, rows)
+
+    def unchanged(self, revisions: Mapping[bytes, bytes]) -> bool:
+        return reads.unchanged(self._access, revisions)
 
     def outlines(self, studies: Sequence[StudyRecord]) -> dict[str, Outline]:
         return reads.outlines(self._access, studies)

@@ -39,7 +39,7 @@ def row_keys(access: Access, wanted: Mapping[Identifier, str], *, study_uid: str
         for identifier, label in wanted.items():
             if identifier not in known:
                 known[identifier] = access.randomness.bytes(ROW_KEY_BYTES, f"row-key/{label}")
-                rows.append(_row(access, tokens[identifier], identifier, known[identifier]))
+                rows.append(identifier_columns(access, identifier, known[identifier]))
         rows.sort(key=lambda row: row["value_token"])
         for begin in range(0, len(rows), CHUNK):
             insert_many(connection, identifiers, rows[begin : begin + CHUNK])
@@ -90,7 +90,8 @@ def _value_token(access: Access, identifier: Identifier) -> bytes:
     return access.tokens.unique("identifier", identifier.kind.value, identifier.value)
 
 
-def _row(access: Access, token: bytes, identifier: Identifier, key: bytes) -> dict[str, bytes]:
+def identifier_columns(access: Access, identifier: Identifier, key: bytes) -> dict[str, bytes]:
+    token = _value_token(access, identifier)
     value = [identifier.kind.value, identifier.value, key.hex()]
     sealed = access.seal("identifiers", token, value, least=_IDENTIFIER_BYTES)
     return {"value_token": token, "key_token": access.tokens.unique("row-key", key), "sealed": sealed}

@@ -6,15 +6,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
-from sqlalchemy import ColumnElement, and_, bindparam, delete, insert, select, update
+from sqlalchemy import ColumnElement, and_, delete, insert, select, update
 
 from server.catalog.access import Access
 from server.catalog.database import reading, writing
 from server.catalog.schema import wrapped_keys
-
-_WRAPPED = select(wrapped_keys.c.wrapped).where(
-    wrapped_keys.c.purpose == bindparam("purpose"), wrapped_keys.c.token == bindparam("token")
-)
 
 
 class KeyPurpose(StrEnum):
@@ -62,9 +58,9 @@ def get_or_make(access: Access, purpose: KeyPurpose, name: str, make: Callable[[
 def find_key(access: Access, purpose: KeyPurpose, name: str) -> WrappedKey | None:
     """The wrapped key of this name, if there is one."""
     token = _token(access, purpose, name)
-    with access.reading() as connection:
-        stored = connection.execute(_WRAPPED, {"purpose": purpose.value, "token": token}).scalar()
-    return None if stored is None else WrappedKey(purpose=purpose, token=token, wrapped=stored)
+    of_purpose = wrapped_keys.c.purpose, purpose.value
+    found = access.fetch([wrapped_keys.c.wrapped], wrapped_keys.c.token, [token], within=of_purpose)
+    return WrappedKey(purpose=purpose, token=token, wrapped=found[0][0]) if found else None
 
 
 def delete_key(access: Access, purpose: KeyPurpose, name: str) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -92,6 +92,21 @@ def studies_at(access: Access, rows: Sequence[bytes]) -> dict[bytes, OpenedStudy
             for row in connection.execute(query):
                 found[bytes(row.row)] = open_study(access, row.row, row.uid_token, row.sealed)
     return found
+
+
+def unchanged(access: Access, revisions: Mapping[bytes, bytes]) -> bool:
+    """Whether every study, by its row, is there and of this revision. Raises `SealBroken`."""
+    rows, found = list(revisions), 0
+    for begin in range(0, len(rows), CHUNK):
+        columns = [studies.c.row, studies.c.uid_token, studies.c.sealed]
+        for row, token, sealed in access.fetch(columns, studies.c.row, rows[begin : begin + CHUNK]):
+            value = access.open("studies", row, sealed)
+            if study_token(access, value["uid"]) != token:
+                raise SealBroken("a row of studies contradicts its columns")
+            if bytes.fromhex(value["revision"]) != revisions[row]:
+                return False
+            found += 1
+    return found == len(rows)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -157,17 +157,24 @@ def open_joined(access: Access, found: Row[Any]) -> OpenedInstance:
 
 
 def insert_study(access: Access, connection: Connection, record: StudyRecord, sequence: int) -> None:
+    connection.execute(insert(studies).values(study_columns(access, record, sequence)))
+
+
+def study_columns(access: Access, record: StudyRecord, sequence: int) -> dict[str, Any]:
     row = bytes.fromhex(record.row)
     sealed = access.seal("studies", row, study_value(record, sequence), least=STUDY_BYTES)
-    token = study_token(access, record.study_instance_uid)
-    connection.execute(insert(studies).values(row=row, uid_token=token, sealed=sealed))
+    return {"row": row, "uid_token": study_token(access, record.study_instance_uid), "sealed": sealed}
 
 
 def insert_series(access: Access, connection: Connection, record: SeriesRecord) -> None:
+    connection.execute(insert(series).values(series_columns(access, record)))
+
+
+def series_columns(access: Access, record: SeriesRecord) -> dict[str, Any]:
     row, study = bytes.fromhex(record.row), bytes.fromhex(record.study.row)
     sealed = access.seal("series", row, series_value(record), least=SERIES_BYTES)
     token = series_token(access, study, record.series_instance_uid)
-    connection.execute(insert(series).values(row=row, study=study, uid_token=token, sealed=sealed))
+    return {"row": row, "study": study, "uid_token": token, "sealed": sealed}
 
 
 def _touched(access: Access, connection: Connection, record: InstanceRecord) -> InstanceRecord:
@@ -185,20 +192,22 @@ def _touched(access: Access, connection: Connection, record: InstanceRecord) -> 
 def insert_instance(
     access: Access, connection: Connection, record: InstanceRecord, body_digest: bytes
 ) -> InstanceRecord:
-    row = bytes.fromhex(record.row)
-    connection.execute(
-        insert(instances).values(
-            row=row,
-            study=bytes.fromhex(record.study.row),
-            series=bytes.fromhex(record.series.row),
-            uid_token=instance_token(access, record.path.instance),
-            sealed=access.seal("instances", row, instance_value(record, body_digest), least=INSTANCE_BYTES),
-            screening=record.screening.value,
-            attempts=0,
-            rejected=int(record.rejected != 0),
-        )
-    )
+    connection.execute(insert(instances).values(instance_columns(access, record, body_digest)))
     return _touched(access, connection, record)
+
+
+def instance_columns(access: Access, record: InstanceRecord, body_digest: bytes) -> dict[str, Any]:
+    row = bytes.fromhex(record.row)
+    return {
+        "row": row,
+        "study": bytes.fromhex(record.study.row),
+        "series": bytes.fromhex(record.series.row),
+        "uid_token": instance_token(access, record.path.instance),
+        "sealed": access.seal("instances", row, instance_value(record, body_digest), least=INSTANCE_BYTES),
+        "screening": record.screening.value,
+        "attempts": 0,
+        "rejected": int(record.rejected != 0),
+    }
 
 
 def replace_instance(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from server.model import Action, Caller, Decision, Deny, MaskingLevel, Permit, StudyRecord
+from server.model import RECIPIENT, Action, Caller, Decision, Deny, MaskingLevel, Permit, StudyRecord
 from server.policy.facts import (
     ARCHIVE,
     StudyFacts,
@@ -33,8 +33,19 @@ def choose_role(bundle: PolicyBundle, caller: Caller, requested: str | None) -> 
     The role `requested` has to be held. With none requested, the only role held acts; of several, the one whose least
     masked level is more masked than that of every other (a role that sees no film is more masked than any). Where no
     role is, because two levels are equal or cannot be compared, the caller has to say which one is meant.
+
+    Anybody may act as the recipient of what was shared with them; then nothing else that a token says gives anything.
     """
-    held = caller.roles & bundle.roles
+    if requested == RECIPIENT and RECIPIENT in bundle.roles:
+        return replace(
+            caller,
+            roles=frozenset({RECIPIENT}),
+            acting_role=RECIPIENT,
+            departments=frozenset(),
+            project=None,
+            patient=None,
+        )
+    held = caller.roles & bundle.roles - {RECIPIENT}
     if not held:
         return _never(bundle, None, "the token holds no role that the policy knows")
     if requested is not None:
@@ -159,7 +170,8 @@ def _pick(bundle: PolicyBundle, caller: Caller, levels: Sequence[MaskingLevel], 
     for level, answer in zip(levels, answers, strict=True):
         if not answer.allowed:
             continue
-        if level.pseudonyms and not (caller.project or "").strip():
+        # What was shared has pseudonyms of its own.
+        if level.pseudonyms and not (caller.project or "").strip() and caller.circumstances.share is None:
             return _not_here(bundle, caller, "the level needs pseudonyms and the token names no project")
         return Permit(
             level=level,

@@ -23,6 +23,11 @@ GOVERNANCE = frozenset(
         Action.SETTLE,
         Action.READ_STATUS,
         Action.BREAK_GLASS,
+        Action.REVIEW_GLASS,
+        Action.SHARE,
+        Action.ACCEPT_SHARE,
+        Action.READ_SHARES,
+        Action.END_SHARE,
     }
 )
 """The actions that show no film: they are granted or not, and have no masking level."""
