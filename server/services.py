@@ -32,6 +32,7 @@ from server.errors import ConfigurationError
 from server.model import Randomness
 from server.pixels.pool import DecoderPool, Gate
 from server.policy.bundle import BundleHolder, Pinned
+from server.screening.device_list import DeviceList
 from server.settings import Settings
 from server.vault.cache import SealedCache, SealedCaches
 from server.vault.copies import SealedCopies
@@ -76,6 +77,7 @@ class Services:
     journal: Journal
     journal_seal_key: bytes
     policy: BundleHolder | Pinned
+    devices: DeviceList
     decoder: DecoderPool
     tokens: Issuers
     digest_key: bytes
@@ -169,6 +171,7 @@ def open_services(
         ),
         journal_seal_key=derive(root, "journal"),
         policy=policy,
+        devices=DeviceList(settings.policies),
         decoder=DecoderPool(settings.threads, settings.decoder_seconds, settings.decoder_bytes),
         tokens=_issuers(settings, clock, key_source),
         digest_key=derive(root, "digests"),
