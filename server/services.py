@@ -6,6 +6,7 @@ Everything fails here, at the start, rather than at the first request (house rul
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import secrets
 import time
@@ -33,6 +34,7 @@ from server.model import Randomness
 from server.pixels.pool import DecoderPool, Gate
 from server.policy.bundle import BundleHolder, Pinned
 from server.screening.device_list import DeviceList
+from server.screening.devices import DEVICES_FILE
 from server.settings import Settings
 from server.vault.cache import SealedCache, SealedCaches
 from server.vault.copies import SealedCopies
@@ -41,6 +43,7 @@ from server.vault.keyring import KeyringFile, KeyService, check_apart
 from server.vault.objects import ObjectStore
 from server.vault.rows import RowSealer
 
+_LOG = logging.getLogger("safelight.screening")
 KEY_BYTES = 32
 ROOT_CONTEXT = "root key"
 
@@ -171,7 +174,7 @@ def open_services(
         ),
         journal_seal_key=derive(root, "journal"),
         policy=policy,
-        devices=DeviceList(settings.policies),
+        devices=DeviceList((settings.policies / DEVICES_FILE).read_bytes, _LOG.error),
         decoder=DecoderPool(settings.threads, settings.decoder_seconds, settings.decoder_bytes),
         tokens=_issuers(settings, clock, key_source),
         digest_key=derive(root, "digests"),

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import logging
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 from server.errors import ConfigurationError
 from server.screening.devices import DEVICES_FILE, DeviceRule, fingerprint, read_devices
-
-_LOG = logging.getLogger("safelight.screening")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,10 +22,13 @@ class Devices:
 
 
 class DeviceList:
-    """`devices.toml` of a policy directory. What is wrong in it leaves the former rules in force."""
+    """`devices.toml`, as `read` gives it at any time. What is wrong in it leaves the former rules in force.
 
-    def __init__(self, policies: Path) -> None:
-        self._path = policies / DEVICES_FILE
+    `tell` is told what is wrong, once for every content.
+    """
+
+    def __init__(self, read: Callable[[], bytes], tell: Callable[[str], None]) -> None:
+        self._read, self._tell = read, tell
         self._content: bytes | None = None
         self._refused: bytes | None = None
         self._current: Devices | None = None
@@ -36,7 +36,7 @@ class DeviceList:
     def current(self) -> Devices:
         """The rules in force. Raises `ConfigurationError` if there have been none so far that could be read."""
         try:
-            content = self._path.read_bytes()
+            content = self._read()
             if self._current is not None and content in (self._content, self._refused):
                 return self._current
             rules = read_devices(content)
@@ -52,6 +52,6 @@ class DeviceList:
         if self._current is None:
             raise ConfigurationError(problem)
         if content != self._refused:
-            _LOG.error("the changed list of devices is not in force: %s", problem)
+            self._tell(f"the changed list of devices is not in force: {problem}")
         self._refused = content
         return self._current
