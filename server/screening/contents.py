@@ -19,7 +19,8 @@ from server.screening.lines import Box
 from server.screening.picture import Grey
 from server.screening.reader import Reader
 from server.screening.readings import about, certain_lines, covered, explained, plain, says_nothing
-from server.screening.regions import merged
+from server.screening.regions import SIDE, merged
+from server.screening.sides import by_itself, sides
 from server.screening.terms import MARKER, TECHNIQUE
 from server.screening.windows import between, windows, without
 
@@ -33,13 +34,17 @@ def text_regions(
     found: Sequence[Box], seen: Sequence[Box], pictures: Sequence[Grey], reader: Reader, frame_number: int
 ) -> list[Region]:
     """The boxes that were `found` as regions of one frame, sorted by place; `content` says `MARKER` or `TECHNIQUE`
-    (markers may be among it) of what is certain to be nothing else.
+    (markers may be among it) of what is certain to be nothing else, `SIDE` of a marker's letter beside what is hidden.
 
     `seen` are the boxes of every look, of whatever confidence; `pictures` the normalised planes (rows, columns).
     """
     if not found:
         return []
-    lines = certain_lines(seen, pictures, reader)
+    lines = [
+        line
+        for line in certain_lines(seen, pictures, reader)
+        if line.kind != MARKER or by_itself(line.box, pictures, reader)
+    ]
     own = windows(lines, pictures, reader)
     clear = [*own.values(), *between(list(own.values()))]
 
@@ -74,9 +79,12 @@ def text_regions(
     hidden = joined(uncertain)
     # With more than can be listed the frame is hidden whole.
     whole = any((one.row_count, one.column_count) == (rows, columns) for one in hidden)
-    regions = hidden if whole else [piece for one in hidden for piece in without(one, clear)]
+    letters = [] if whole else sides(uncertain, pictures, reader)
+    holes = [*clear, *(one.moat for one in letters)]
+    regions = hidden if whole else [piece for one in hidden for piece in without(one, holes)]
     for content, boxes in certain.items():
         regions += [replace(region, content=content) for region in joined(boxes)]
+    regions += [replace(one.letter.region(RegionKind.TEXT, frame_number), content=SIDE) for one in letters]
     return joined_markers(regions)
 
 
