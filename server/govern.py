@@ -9,10 +9,10 @@ from itertools import islice
 import orjson
 
 from server import record
-from server.admit import acting, forbidden, patient_of
+from server.admit import acting, forbidden
 from server.audit.show import read
 from server.errors import NotFound
-from server.glass import GlassReason, break_for
+from server.glass import GlassReason, break_for, patient_of
 from server.model import Action, Ask, Consent, Deny, Representation, StudyLabel, check_uid
 from server.policy.decide import govern
 from server.services import Services

@@ -26,8 +26,9 @@ from server.part_pages import in_order, part_page
 from server.policy.decide import decide_many
 from server.policy.words import PolicyBundle
 from server.query import Query, SearchLevel
-from server.rows import Match, masked_for, order_of, row_of
+from server.rows import Match, Ready, masked_for, order_of, row_of
 from server.services import Services
+from server.sharing import decided
 from server.worlds import Prepared, prepared
 
 SearchHandler = Callable[..., Representation]
@@ -66,7 +67,7 @@ def search(
     With `xml` each row is a part of its own, written from what is its row in JSON (PS3.18 section 8.7.3.2).
     """
     found, more = _page(services, ask, query, study, series)
-    rows = [match.prepared or orjson.dumps(row_of(services, match, query.level)) for match in found]
+    rows = [one.body if isinstance(one, Ready) else orjson.dumps(row_of(services, one, query.level)) for one in found]
     headers = {}
     if more:
         told = f"{more}" if more < COUNTED else f"{COUNTED} or more"
@@ -92,13 +93,16 @@ def table(services: Services, ask: Ask, *, limit: int) -> list[StudyRow]:
     query = Query(level=SearchLevel.STUDY, keys=(), limit=limit, offset=0)
     found, _ = _page(services, ask, query, None, None)
     rows = []
+    ready = services.catalog.studies_at([one.row for one in found if isinstance(one, Ready)])
     for match in found:
-        instances = in_view_order(match.view, services.catalog.instances_of(match.study.study_instance_uid))
-        first = next(iter(instances), None)
+        if isinstance(match, Ready):
+            study, values = ready[match.row].record, orjson.loads(match.body)
+        else:
+            study, values = match.study, row_of(services, match, SearchLevel.STUDY)
+        first = next(iter(in_view_order(match.view, services.catalog.instances_of(study.study_instance_uid))), None)
         if first is None:
             continue
-        values = orjson.loads(match.prepared) if match.prepared else row_of(services, match, SearchLevel.STUDY)
-        names = match.view.names(match.study, {**first.series.row_keys, **first.row_keys})
+        names = match.view.names(study, {**first.series.row_keys, **first.row_keys})
         rows.append(
             StudyRow(
                 study=names.uid(first.path.study),
@@ -125,25 +129,30 @@ def _text(row: Mapping[str, Mapping[str, object]], tag: int) -> str:
     return ", ".join(str(one.get("Alphabetic", "")) if isinstance(one, dict) else str(one) for one in values)
 
 
-def _page(services: Services, ask: Ask, query: Query, study: str | None, series: str | None) -> tuple[list[Match], int]:
+def _page(
+    services: Services, ask: Ask, query: Query, study: str | None, series: str | None
+) -> tuple[list[Match | Ready], int]:
     """The rows of one page and how many more there are, counted up to `COUNTED`."""
     for uid in (study, series):
         if uid is not None:
             check_uid(uid)
     bundle = services.policy.current
     caller = acting(services, bundle, ask)
-    page: list[Match] = []
+    page: list[Match | Ready] = []
     count = 0
     for view in views(services, bundle, caller, Action.SEARCH):
         # What of the page falls into this world, whose matches come after those of the worlds before.
         wanted = slice(max(0, query.offset - count), max(0, query.offset + query.limit - count))
         most = query.offset + query.limit + COUNTED
-        known = None if study or series else _ready(services, bundle, caller, view, query, wanted)
+        known = None if study or series or view.shares else _ready(services, bundle, caller, view, query, wanted)
         if known is not None:
             page += known.page
             count += known.count
             continue
-        permitted = _permitted(services, bundle, caller, view, narrowed(services, view, query, study))
+        if view.shares:
+            permitted = _given(services, bundle, caller, view, study)
+        else:
+            permitted = _permitted(services, bundle, caller, view, narrowed(services, view, query, study))
         matching = _matching(services, permitted, query, series)
         if view.domain is not None:
             # By pseudonym: the order of the rows tells nothing of real values, nor joins two projects (a.M12, a.Q6).
@@ -199,6 +208,18 @@ def _permitted(
         for one, decision in zip(chunk, decisions, strict=True):
             if isinstance(decision, Permit) and decision.level.name == view.level.name:
                 yield Match(permit=decision, view=view, study=one, shared=shared)
+
+
+def _given(services: Services, bundle: PolicyBundle, caller: Caller, view: View, study: str | None) -> Iterator[Match]:
+    """What was shared in one world, each study once; of a study that is asked for, no other."""
+    wanted = original_uid(services, view, study) if study else None
+    for uid in dict.fromkeys(one.study for one in view.shares if not study or one.study == wanted):
+        found = services.catalog.find_study(uid)
+        if found is None or not services.catalog.shown([bytes.fromhex(found.row)]):
+            continue
+        decision = decided(services, bundle, caller, view.shares, Action.SEARCH, found)
+        if isinstance(decision, Permit) and decision.level.name == view.level.name:
+            yield Match(permit=decision, view=view, study=found, shared=Shared())
 
 
 def _expanded(services: Services, found: Iterable[Match], query: Query, series: str | None) -> Iterator[Match]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 from house import House
@@ -27,6 +28,11 @@ WRITTEN: frozenset[Rule] = frozenset(
         ("PUT", "/projects/<project>"),
         ("PUT", "/review/studies/<study>/series/<series>/instances/<instance>"),
         ("POST", "/break-glass/studies/<study>"),
+        ("POST", "/break-glass/<entry>/review"),
+        *(("POST", f"/governance/{form}") for form in ("labels", "consents", "projects", "reviews")),
+        ("POST", "/shares"),
+        ("POST", "/accepted-shares"),
+        ("DELETE", "/shares/<share>"),
         ("POST", "/role"),
         ("POST", "/sign-out"),
         ("POST", "/backchannel-logout"),
@@ -54,6 +60,7 @@ class Asker:
         return self.name
 
 
+RECIPIENT = Asker(name="recipient", user="guest", role="recipient", level="deidentified", patients=BOTH)
 ASKERS = (
     Asker(name="clinician", user="clinician", level="original", patients=BOTH, thorough=True),
     Asker(name="patient", user="patient", level="patient", patients=frozenset({1}), changes={"patient": OWN_PATIENT},
@@ -68,6 +75,7 @@ ASKERS = (
           patients=BOTH),
     Asker(name="two-roles-as-researcher", user="clinician-researcher", role="researcher", level="deidentified",
           patients=BOTH),
+    RECIPIENT,
     Asker(name="another-patient", user="patient"),
     Asker(name="clinician-of-cardiology", user="clinician", changes={"departments": ("cardiology",)}),
     Asker(name="technologist-of-cardiology", user="technologist",
@@ -85,6 +93,19 @@ ASKERS = (
 
 
 NOBODY = ASKERS[-1]
+
+
+def share_all(house: House, originals: Sequence[str]) -> None:
+    """A clinician shares every study with the recipient, who accepts."""
+    person = str(house.services.tokens.verify(house.token(RECIPIENT.user), house.now)["sub"])
+    until = datetime.fromtimestamp(house.now + 86400, UTC).isoformat()
+    for study in sorted({path.strip("/").split("/")[0] for path in originals}):
+        body = {"study": study, "level": RECIPIENT.level, "purpose": "TREAT", "until": until}
+        given = house.request("POST", "/shares", "clinician", json={**body, "recipient": {"subject": person}})
+        link = {"link": given.get_json()["link"].partition("#")[2]}
+        headers = {"Safelight-Role": str(RECIPIENT.role)}
+        taken = house.request("POST", "/accepted-shares", RECIPIENT.user, json=link, headers=headers)
+        assert taken.status_code == 200
 
 
 @dataclass(frozen=True, kw_only=True)

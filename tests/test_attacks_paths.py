@@ -17,8 +17,8 @@ from route_checks import OPEN, plain, probes, visible
 from werkzeug.test import EnvironBuilder, TestResponse, run_wsgi_app
 from werkzeug.wrappers import Request
 
-import server.admit
 import server.rendered
+import server.sharing
 import server.web
 from server.errors import StorageUnavailable
 
@@ -151,7 +151,7 @@ def test_a_C10_no_error_says_what_was_asked_for(
         patch.setattr(server.rendered, "_answer", failing(told))
         asked.append((500, house.get(f"{base}/rendered", "clinician", headers=spoken)))
     with monkeypatch.context() as patch:
-        patch.setattr(server.admit, "decide", unavailable)
+        patch.setattr(server.sharing, "decide", unavailable)
         asked.append((503, house.get(f"{base}/metadata", "clinician", headers=spoken)))
     for status, response in asked:
         assert response.status_code == status

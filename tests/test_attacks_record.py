@@ -65,7 +65,7 @@ def _everything(house: House, offered: Mapping[Rule, tuple[Offer, ...]], instanc
 # They show nothing of anybody: a page to sign in with, a file of ours, what the server can do and whether it is alive.
 UNRECORDED = {
     *("/healthz", "/.well-known/oauth-protected-resource", "/static/<filename>", "/sign-in", "/callback"),
-    *("/conformance", "/openapi.json"),
+    *("/conformance", "/openapi.json", "/share"),
 }
 
 

@@ -19,7 +19,7 @@ from sweep_films import HIGH, films
 from sweep_pattern import correlation, whole_frames
 from sweep_routes import FORM_TOKEN, Call, Rule, fill, offers, rules, screen, short, unsynced, without_network
 from sweep_search import Finder, unfolded
-from sweep_world import ASKERS, NOBODY, WRITTEN, Asker, World, other_world, wanted
+from sweep_world import ASKERS, NOBODY, WRITTEN, Asker, World, other_world, share_all, wanted
 from werkzeug.test import TestResponse
 
 from server.model import Region, RegionKind
@@ -41,6 +41,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         screen(house, [PATTERN_REGION])
         originals = [short(path) for path in house.instances("technologist")]
         assert len(originals) == len(every)
+        share_all(house, originals)
         yield World(house=house, films=every, offered=offers(house, patch), originals=originals)
 
 
@@ -138,6 +139,12 @@ def _acts() -> Iterator[tuple[Rule, bytes]]:
     yield ("PUT", "/review/studies/<study>/series/<series>/instances/<instance>"), b'{"verdict": "accept"}'
     yield ("PUT", "/review/studies/<study>/series/<series>/instances/<instance>"), b'{"CANARY-KEY": 1}'
     yield ("POST", "/break-glass/studies/<study>"), b'{"reason": "CANARY-REASON", "text": "CANARY-TEXT"}'
+    yield ("POST", "/break-glass/<entry>/review"), b'{"finding": "CANARY-FINDING", "text": "CANARY-TEXT"}'
+    for page in ("labels", "consents", "projects", "reviews"):
+        form = f"form_token={FORM_TOKEN}&study=CANARY-STUDY&labels=CANARY-LABEL&project=CANARY-PROJECT&seq=CANARY-SEQ"
+        yield ("POST", f"/governance/{page}"), form.encode()
+    yield ("POST", "/shares"), b'{"study": "CANARY-STUDY", "level": "CANARY-LEVEL", "purpose": "CANARY-PURPOSE"}'
+    yield ("POST", "/accepted-shares"), b'{"link": "CANARY-LINK"}'
     for form in (f"form_token={FORM_TOKEN}&role=CANARY-ROLE", "form_token=CANARY-FORM"):
         yield ("POST", "/role"), form.encode()
     yield ("POST", "/sign-out"), b"form_token=CANARY-FORM"

@@ -9,6 +9,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from builders import PixelFormat, chest_film, part10_bytes
 from house import House
 from route_checks import OPEN
 from sweep_routes import screen, unsynced
+from werkzeug.test import TestResponse
 
 from server.model import Action, PatientIdentity
 from server.web.app import action_of
@@ -28,23 +30,34 @@ NOWHERE = "/2.25.404/2.25.405/2.25.406"
 LOOK = {Action.SEARCH, Action.RETRIEVE_METADATA, Action.RETRIEVE_RENDERED, Action.RETRIEVE_THUMBNAIL}
 VIEW = LOOK | {Action.RETRIEVE_INSTANCE, Action.RETRIEVE_FRAMES, Action.RETRIEVE_BULKDATA}
 GRANTED: Mapping[str, set[Action]] = {
-    "clinician": VIEW | {Action.BREAK_GLASS},
+    "clinician": VIEW | {Action.BREAK_GLASS, Action.SHARE, Action.READ_SHARES, Action.END_SHARE},
     "patient": VIEW,
+    "recipient": VIEW | {Action.ACCEPT_SHARE, Action.READ_SHARES},
     "researcher": VIEW,
     "teacher": LOOK,
     "front-desk": LOOK | {Action.RECORD_CONSENT},
     "technologist": VIEW | {Action.STORE},
     "privacy-reviewer": LOOK | {Action.READ_QUEUE, Action.SETTLE, Action.READ_STATUS},
     "system-administrator": {Action.READ_STATUS},
-    "security-administrator": {Action.LABEL, Action.APPROVE_PROJECT},
-    "security-auditor": {Action.READ_AUDIT},
+    "security-administrator": {
+        *(Action.LABEL, Action.APPROVE_PROJECT, Action.READ_SHARES, Action.END_SHARE),
+    },
+    "security-auditor": {Action.READ_AUDIT, Action.REVIEW_GLASS},
 }
 # Who is related to some studies and not to others. All others of those who see films see all of them, and know those
 # of a project by pseudonyms only: to them "other" is an original identifier, which is nobody's.
-RELATED = {"clinician", "patient", "technologist"}
+RELATED = {"clinician", "patient", "recipient", "technologist"}
 EVERYTHING = {"front-desk"}
 # Whose level tells what was hidden where.
-TOLD = {"clinician", "patient", "technologist", "researcher", "privacy-reviewer"}
+TOLD = {"clinician", "patient", "recipient", "technologist", "researcher", "privacy-reviewer"}
+# Let in, and told that what it sent is no consent, no approval, no share and no link, or names no share.
+LET_IN: Mapping[tuple[str, Action], int] = {
+    ("PUT", Action.RECORD_CONSENT): 400,
+    ("PUT", Action.APPROVE_PROJECT): 400,
+    ("POST", Action.SHARE): 400,
+    ("POST", Action.ACCEPT_SHARE): 400,
+    ("DELETE", Action.END_SHARE): 404,
+}
 # Here stands whose study it is; what is asked of the film itself may still not be there.
 STUDY_RULE = re.compile(r"<study>")
 
@@ -68,8 +81,8 @@ class Cell:
         assert action is not None
         if action not in GRANTED[self.role] and not (self.rule == "/wado" and self.role in _pictures()):
             return {403}
-        if action in (Action.RECORD_CONSENT, Action.APPROVE_PROJECT) and self.method == "PUT":
-            return {400}  # let in, and told that what it sent is no consent and no approval
+        if (self.method, action) in LET_IN:
+            return {LET_IN[self.method, action]}
         if not STUDY_RULE.search(self.rule) and self.rule != "/wado":
             return {200, 204}
         reached = self.relation == "own" or (
@@ -107,7 +120,24 @@ class World:
         screen(house, ())
         self.tokens = {role: house.token(role) for role in GRANTED}
         self.tokens["patient"] = house.own_patient(PatientIdentity(issuer="I", patient_id="OWN"))
+        self._share()
         self.named = {role: dict(self._names(role)) for role in GRANTED}
+
+    def _share(self) -> None:
+        """The clinician shares the own film with the recipient, whose token names no role that sees anything."""
+        house = self.house
+        person = str(house.services.tokens.verify(self.tokens["recipient"], house.now)["sub"])
+        until = datetime.fromtimestamp(house.now + 3600, UTC).isoformat()
+        body = {"study": str(self.films["own"].StudyInstanceUID), "level": "original", "purpose": "TREAT"}
+        asked = {**body, "recipient": {"subject": person}, "until": until}
+        given = house.request("POST", "/shares", "clinician", json=asked, token=self.tokens["clinician"])
+        link = (given.json or {})["link"].partition("#")[2]
+        taken = self.send("POST", "/accepted-shares", "recipient", json={"link": link})
+        assert taken.status_code == 200
+
+    def send(self, method: str, path: str, role: str, **options: Any) -> TestResponse:
+        headers = {**options.pop("headers", {}), **({"Safelight-Role": role} if role == "recipient" else {})}
+        return self.house.request(method, path, role, headers=headers, token=self.tokens[role], **options)
 
     def _names(self, role: str) -> Iterator[tuple[str, str]]:
         for relation, ds in self.films.items():
@@ -141,8 +171,7 @@ class World:
             options["json"] = {"reason": reason, "text": "unconscious on arrival"}
         elif action is Action.SETTLE:
             options["json"] = {"verdict": "mask-wholly"}
-        token = self.tokens[cell.role]
-        with self.house.request(cell.method, path, cell.role, headers=headers, token=token, **options) as response:
+        with self.send(cell.method, path, cell.role, headers=headers, **options) as response:
             return response.status_code
 
 

@@ -147,6 +147,19 @@ sessions = Table(
     sqlite_with_rowid=False,
 )
 
+shares = Table(
+    "shares",
+    metadata,
+    _random_key("token"),
+    _token("recipient"),
+    _token("giver"),
+    Column("expires", Float, nullable=False, index=True),
+    _blob("sealed"),
+    UniqueConstraint("recipient"),
+    UniqueConstraint("giver"),
+    sqlite_with_rowid=False,
+)
+
 uses = Table(
     "uses",
     metadata,

@@ -6,7 +6,7 @@ from 1, as in DICOM PS3.3 C.7.6.6.
 
 from __future__ import annotations
 
-from server.model.decisions import Caller, Circumstances, Decision, Deny, ElementRules, MaskingLevel, Permit
+from server.model.decisions import Caller, Circumstances, Decision, Deny, ElementRules, MaskingLevel, Permit, Shared
 from server.model.exchange import Ask, AuditEvent, Randomness, Representation
 from server.model.issuers import Freshness, Introspection, IssuerSettings
 from server.model.kinds import ObjectKind
@@ -41,8 +41,10 @@ from server.model.records import (
     StudyRecord,
     check_uid,
 )
+from server.model.shares import RECIPIENT, Share
 
 __all__ = [
+    "RECIPIENT",
     "Act",
     "Action",
     "Approval",
@@ -83,6 +85,8 @@ __all__ = [
     "SafePrivate",
     "ScreeningState",
     "SeriesRecord",
+    "Share",
+    "Shared",
     "StudyLabel",
     "StudyLabels",
     "StudyRecord",

@@ -12,12 +12,25 @@ from server.model.records import PatientIdentity
 
 
 @dataclass(frozen=True, kw_only=True)
+class Shared:
+    """What was shared with a recipient, as the rules see it: one study (its row), at one level.
+
+    `giver` is the level at which the giver of it sees that study at this moment.
+    """
+
+    study: str
+    level: str
+    giver: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Circumstances:
     """What the server itself found out about a request; the defaults are what is true of nobody in particular.
 
     `approval` is where the caller's project stands today, None as long as nobody has looked. `hour` (0 to 23) and
     `weekday` (1 Monday to 7 Sunday) are local, None where no clock was asked. `acr` is how the caller was
-    authenticated (RFC 9470), `broken_glass` the patients whose films the caller has opened for a time.
+    authenticated (RFC 9470), `broken_glass` the patients whose films the caller has opened for a time. `share` is what
+    a recipient was given and may be shown now.
     """
 
     approval: Approval | None = None
@@ -26,6 +39,7 @@ class Circumstances:
     weekday: int | None = None
     acr: str | None = None
     broken_glass: frozenset[PatientIdentity] = frozenset()
+    share: Shared | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

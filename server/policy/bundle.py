@@ -191,6 +191,8 @@ def _disagreements(book: RuleBook, bundle: PolicyBundle) -> Iterator[str]:
     for name, kind in _LISTS.items():
         if set(book.enums.get(name, ())) != set(kind):
             yield f"{SCHEMA_FILE}: `{name}` has to list {', '.join(kind)}"
+    if set(book.enums.get("Level", ())) != levels:
+        yield f"{SCHEMA_FILE}: `Level` has to list {', '.join(sorted(levels))}"
     for name in sorted(levels & (governance | {NOT_FOUND, FORBIDDEN, GRANTED})):
         yield f"levels/{name}.toml: the name has another meaning"
     climbed = {(role, level) for role, ladder in bundle.ladders.items() for level in ladder}

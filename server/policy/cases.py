@@ -16,6 +16,7 @@ from server.model import (
     Deny,
     PatientIdentity,
     Permit,
+    Shared,
     StudyLabel,
     StudyLabels,
     StudyRecord,
@@ -29,6 +30,7 @@ NOT_FOUND, FORBIDDEN, GRANTED = "not-found", "forbidden", "granted"
 """What a case may expect besides the name of a level."""
 
 _NOW = 2_000_000_000.0
+_ROW = "this"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,6 +107,7 @@ def _case(table: Table) -> Case:
 def _circumstances(table: Table) -> Circumstances:
     opened = table.tables("broken_glass") if table.has("broken_glass") else ()
     return Circumstances(
+        share=_shared(table.table("share")) if table.has("share") else None,
         # Of cases that say nothing of it: what most projects are, until somebody enters them.
         approval=table.choice("approval", Approval) if table.has("approval") else Approval.UNLISTED,
         zone=table.choice("zone", Zone) if table.has("zone") else Zone.UNKNOWN,
@@ -113,6 +116,17 @@ def _circumstances(table: Table) -> Circumstances:
         acr=_optional_text(table, "acr", None),
         broken_glass=frozenset(_identity(one) for one in opened),
     )
+
+
+def _shared(table: Table) -> Shared:
+    """What was shared with the caller: this study or another, at a level, by somebody who sees it at a level."""
+    share = Shared(
+        study=_optional_text(table, "study", _ROW),
+        level=table.take("level", str),
+        giver=table.take("giver", str),
+    )
+    table.end()
+    return share
 
 
 def _study(table: Table) -> StudyRecord:
@@ -133,7 +147,7 @@ def _study(table: Table) -> StudyRecord:
     patient = _patient(table) if table.has("patient") else PatientIdentity(issuer="A-HOSPITAL", patient_id="A-PATIENT")
     table.end()
     return StudyRecord(
-        row="", study_instance_uid="2.25.1", patient=patient, labels=labels, revision=b"", modalities=modalities
+        row=_ROW, study_instance_uid="2.25.1", patient=patient, labels=labels, revision=b"", modalities=modalities
     )
 
 

@@ -33,7 +33,7 @@ class Change:
     def after(self, value: Value) -> Value:
         how, what = self.to
         if how == "is":
-            wholes: Mapping[str, Value] = {"false": False, "()": ()}
+            wholes: Mapping[str, Value] = {"false": False, "()": (), "absent": None}
             return wholes.get(what, what)
         kept = value if isinstance(value, tuple) else ()
         return tuple(one for one in kept if one != what) if how == "without" else (*kept, *({what} - set(kept)))
@@ -99,6 +99,18 @@ CHANGES = (
         note="When the time of a broken glass is over, no more is seen.",
         path="context.broken_glass",
         to=("is", "false"),
+    ),
+    Change(
+        identifier="an-ended-share-never-unmasks",
+        note="When a share has ended, no more is seen.",
+        path="principal.share",
+        to=("is", "absent"),
+    ),
+    Change(
+        identifier="a-giver-s-loss-never-unmasks",
+        note="A recipient whose giver sees less sees no more.",
+        path="principal.share.giver",
+        to=("is", "front-desk"),
     ),
 )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from server.model import Action, Caller, Decision, Deny, MaskingLevel, Permit, StudyRecord
+from server.model import RECIPIENT, Action, Caller, Decision, Deny, MaskingLevel, Permit, StudyRecord
 from server.policy.facts import (
     ARCHIVE,
     StudyFacts,
@@ -23,6 +23,9 @@ ROLE_HEADER = "Safelight-Role"
 
 Kind = tuple[StudyFacts, bool]
 
+# More questions than this in one bundle's memory begin anew.
+_MOST_REMEMBERED = 4096
+
 
 def choose_role(bundle: PolicyBundle, caller: Caller, requested: str | None) -> Caller | Deny:
     """The caller with one acting role, never with the union of several.
@@ -30,8 +33,19 @@ def choose_role(bundle: PolicyBundle, caller: Caller, requested: str | None) -> 
     The role `requested` has to be held. With none requested, the only role held acts; of several, the one whose least
     masked level is more masked than that of every other (a role that sees no film is more masked than any). Where no
     role is, because two levels are equal or cannot be compared, the caller has to say which one is meant.
+
+    Anybody may act as the recipient of what was shared with them; then nothing else that a token says gives anything.
     """
-    held = caller.roles & bundle.roles
+    if requested == RECIPIENT and RECIPIENT in bundle.roles:
+        return replace(
+            caller,
+            roles=frozenset({RECIPIENT}),
+            acting_role=RECIPIENT,
+            departments=frozenset(),
+            project=None,
+            patient=None,
+        )
+    held = caller.roles & bundle.roles - {RECIPIENT}
     if not held:
         return _never(bundle, None, "the token holds no role that the policy knows")
     if requested is not None:
@@ -89,7 +103,7 @@ def decide_many(
         return [never] * len(studies)
     facts = [_kind_or_none(bundle, caller, study, now) for study in studies]
     distinct = list(dict.fromkeys(fact for fact in facts if fact is not None))
-    decided = dict(zip(distinct, _decide_distinct(bundle, caller, action, distinct), strict=True))
+    decided = _decided(bundle, caller, action, distinct)
     unusable = _not_here(bundle, caller, "the record of the study cannot be decided about")
     return [unusable if fact is None else decided[fact] for fact in facts]
 
@@ -121,6 +135,18 @@ def candidates(bundle: PolicyBundle, role: str, action: Action) -> list[MaskingL
     return [bundle.levels[name] for name in reversed(ladder) if action in bundle.levels[name].transactions]
 
 
+def _decided(bundle: PolicyBundle, caller: Caller, action: Action, kinds: Sequence[Kind]) -> dict[Kind, Decision]:
+    """One decision per kind. All that a rule can look at is in the question, so equal questions are asked once."""
+    found = {kind: known for kind in kinds if (known := bundle.decided.get((caller, action, *kind))) is not None}
+    asked = [kind for kind in kinds if kind not in found]
+    new = dict(zip(asked, _decide_distinct(bundle, caller, action, asked), strict=True)) if asked else {}
+    if len(bundle.decided) + len(new) > _MOST_REMEMBERED:
+        bundle.decided.clear()
+    if len(new) <= _MOST_REMEMBERED:
+        bundle.decided.update({(caller, action, *kind): decision for kind, decision in new.items()})
+    return found | new
+
+
 def _decide_distinct(bundle: PolicyBundle, caller: Caller, action: Action, kinds: Sequence[Kind]) -> Iterable[Decision]:
     levels = candidates(bundle, caller.acting_role or "", action)
     try:
@@ -144,7 +170,8 @@ def _pick(bundle: PolicyBundle, caller: Caller, levels: Sequence[MaskingLevel], 
     for level, answer in zip(levels, answers, strict=True):
         if not answer.allowed:
             continue
-        if level.pseudonyms and not (caller.project or "").strip():
+        # What was shared has pseudonyms of its own.
+        if level.pseudonyms and not (caller.project or "").strip() and caller.circumstances.share is None:
             return _not_here(bundle, caller, "the level needs pseudonyms and the token names no project")
         return Permit(
             level=level,

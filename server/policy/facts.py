@@ -27,6 +27,7 @@ class StudyFacts:
     Two studies with equal facts get equal decisions.
     """
 
+    study: str
     departments: tuple[str, ...]
     care_team: tuple[str, ...]
     labels: tuple[str, ...]
@@ -45,6 +46,7 @@ def study_facts(study: StudyRecord, now: float) -> StudyFacts:
     if not math.isfinite(age) or abs(age) > 2.0**52:
         raise Unusable("age")
     return StudyFacts(
+        study=_text(study.row),
         departments=_set(labels.departments),
         care_team=_set(labels.care_team),
         labels=tuple(sorted(labels.labels)),
@@ -58,6 +60,7 @@ def study_facts(study: StudyRecord, now: float) -> StudyFacts:
 
 
 _NEUTRAL = StudyFacts(
+    study="",
     departments=(),
     care_team=(),
     labels=(),
@@ -95,6 +98,9 @@ def _between(age: int, bounds: tuple[int, ...]) -> int:
 
 
 def _own(name: str, facts: StudyFacts, caller: Caller) -> object:
+    if name == "study":
+        share = caller.circumstances.share
+        return facts.study if share and share.study == facts.study else ""
     if name == "departments":
         return tuple(one for one in facts.departments if one in caller.departments)
     if name == "care_team":
@@ -110,6 +116,7 @@ def study_entity(facts: StudyFacts, identifier: str) -> Mapping[str, object]:
     return {
         "uid": {"type": "Study", "id": identifier},
         "attrs": {
+            "study": facts.study,
             "departments": list(facts.departments),
             "care_team": list(facts.care_team),
             "labels": [_member("Label", label) for label in facts.labels],
@@ -138,6 +145,12 @@ def caller_entity(caller: Caller) -> Mapping[str, object]:
             attributes["approval"] = _member("Approval", caller.circumstances.approval)
     if caller.patient is not None and _text(caller.patient.patient_id).strip():
         attributes["patient"] = {"issuer": _text(caller.patient.issuer), "id": caller.patient.patient_id}
+    if (share := caller.circumstances.share) is not None and _text(share.study):
+        attributes["share"] = {
+            "study": share.study,
+            "level": _member("Level", _text(share.level)),
+            "giver": _member("Level", _text(share.giver)),
+        }
     return {
         "uid": {"type": "Caller", "id": "caller"},
         "attrs": attributes,

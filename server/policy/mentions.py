@@ -12,7 +12,7 @@ from server.policy.words import Rule, RuleBook, Sight
 
 STUDY_ATTRIBUTES = frozenset(
     {
-        *("departments", "care_team", "labels", "consent", "modalities"),
+        *("study", "departments", "care_team", "labels", "consent", "modalities"),
         *("stored_by", "stored_department", "age_hours", "patient"),
     }
 )
@@ -22,6 +22,7 @@ STUDY_ATTRIBUTES = frozenset(
 _OWN = frozenset(
     {
         ("eq", "patient", "patient"),
+        ("eq", "share.study", "study"),
         ("eq", "subject", "stored_by"),
         ("contains_any", "departments", "departments"),
         ("contains", "subject", "care_team"),
@@ -120,5 +121,7 @@ def _own(node: pst.BinaryOp) -> str | None:
 
 
 def _attribute(node: object) -> tuple[str, str] | None:
-    """(variable, attribute) where a node reads one attribute of the caller or the study."""
+    """(variable, attribute) where a node reads one attribute of the caller or the study, or one of a share."""
+    if isinstance(node, pst.GetAttr) and _attribute(node.base) == ("principal", "share"):
+        return "principal", f"share.{node.attr}"
     return (node.base.name, node.attr) if isinstance(node, pst.GetAttr) and isinstance(node.base, pst.Var) else None

@@ -64,6 +64,12 @@ def _caller(values: Mapping[str, Value], role: str, identifier: str) -> Mapping[
         attributes["approval"] = _member("Approval", values["principal.approval"])
     if values["principal.patient"] is not None:
         attributes["patient"] = _patient(values["principal.patient"])
+    if values["principal.share"] is not None:
+        attributes["share"] = {
+            "study": values["principal.share.study"],
+            "level": _member("Level", values["principal.share.level"]),
+            "giver": _member("Level", values["principal.share.giver"]),
+        }
     uid = {"type": "Caller", "id": identifier}
     return {"uid": uid, "attrs": attributes, "parents": [{"type": "Role", "id": role}]}
 
@@ -71,7 +77,9 @@ def _caller(values: Mapping[str, Value], role: str, identifier: str) -> Mapping[
 def _study(values: Mapping[str, Value], identifier: str) -> Mapping[str, object]:
     names = ("departments", "care_team", "modalities")
     attributes: dict[str, object] = {name: _list(values[f"resource.{name}"]) for name in names}
-    attributes |= {name: values[f"resource.{name}"] for name in ("stored_by", "stored_department", "age_hours")}
+    attributes |= {
+        name: values[f"resource.{name}"] for name in ("study", "stored_by", "stored_department", "age_hours")
+    }
     attributes["labels"] = [_member("Label", label) for label in _list(values["resource.labels"])]
     asked = ("disclosure", "research")
     attributes["consent"] = {name: _member("Choice", values[f"resource.consent.{name}"]) for name in asked}

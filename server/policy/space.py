@@ -24,7 +24,11 @@ OWN = "own-subject"
 OTHER = "something else"
 PROJECT = "a project"
 PATIENTS = {"own": ("A", "1"), "other issuer": ("B", "1"), "other": ("A", "2"), "unnamed": ("A", "")}
+THIS = "this study"
+PRESENT = "there is one"
 _ENUMS = {
+    "principal.share.level": "Level",
+    "principal.share.giver": "Level",
     "principal.approval": "Approval",
     "resource.consent.disclosure": "Choice",
     "resource.consent.research": "Choice",
@@ -33,7 +37,7 @@ _ENUMS = {
 }
 _OPTIONAL = frozenset(
     {
-        *("principal.project", "principal.approval", "principal.patient"),
+        *("principal.project", "principal.approval", "principal.patient", "principal.share"),
         *("context.purpose", "context.acr", "context.hour", "context.weekday"),
     }
 )
@@ -44,6 +48,11 @@ BASE: Mapping[str, Value] = {
     "principal.project": None,
     "principal.approval": None,
     "principal.patient": None,
+    "principal.share": None,
+    "principal.share.study": THIS,
+    "principal.share.level": "original",
+    "principal.share.giver": "original",
+    "resource.study": THIS,
     "resource.departments": (),
     "resource.care_team": (),
     "resource.labels": (),
@@ -183,6 +192,9 @@ def _domain(book: RuleBook, path: str, found: _Named) -> Iterator[Value]:
 _FIXED: Mapping[str, tuple[Value, ...]] = {
     "context.broken_glass": (False, True),
     "principal.project": ("", PROJECT),
+    "principal.share": (PRESENT,),
+    "principal.share.study": (THIS, OTHER),
+    "resource.study": (THIS,),
     "principal.patient": ("own", "unnamed"),
     "resource.patient": tuple(PATIENTS),
 }

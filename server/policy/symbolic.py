@@ -18,6 +18,8 @@ from server.policy.words import Rule, RuleBook
 _SET_ATTRIBUTES = frozenset({"departments", "care_team", "labels", "modalities"})
 _NUMBERS = frozenset({"age_hours", "hour", "weekday"})
 _KINDS = {
+    "principal.share.level": "Level",
+    "principal.share.giver": "Level",
     "resource.labels": "Label",
     "principal.approval": "Approval",
     "resource.consent.disclosure": "Choice",
@@ -86,6 +88,8 @@ class Formulas:
         """A formula after a change of one attribute: it `is`, or is `with` or `without`, a value."""
         kind = f"{_KINDS[path]}::" if path in _KINDS else ""
         variable, z3 = self.variable(path), self.z3
+        if what == "absent":
+            return z3.substitute(formula, (self.variable(f"{path}?"), z3.Or()))
         if what in ("true", "false"):
             value: Any = z3.BoolVal(what == "true")
         elif what == "()":

@@ -15,7 +15,7 @@ from werkzeug.wrappers import Response as AnyResponse
 from server import record, retrieve, search, status
 from server.auth.dpop import ALGORITHMS
 from server.errors import BadRequest, Forbidden, SafelightError, Unauthenticated
-from server.model import Act, Action, Ask
+from server.model import RECIPIENT, Act, Action, Ask
 from server.services import Services
 from server.web import session
 from server.web.answer import finish, refuse, services
@@ -46,7 +46,7 @@ def to(url: str) -> Response:
     return finish(response)
 
 
-def _signed_in(house: Services) -> tuple[Ask, session.Session] | None:
+def signed_in(house: Services) -> tuple[Ask, session.Session] | None:
     """The browser's session; None where there is none or it has ended."""
     cookie = request.cookies.get(session.cookie_name(house))
     if not cookie:
@@ -61,12 +61,13 @@ def _signed_in(house: Services) -> tuple[Ask, session.Session] | None:
 def home() -> AnyResponse:
     house = services()
     try:
-        found = _signed_in(house)
+        found = signed_in(house)
         if found is None:
             labels = [one.label for one in house.settings.all_issuers if one.client_id]
             return _page("welcome.html", labels=labels)
         ask, current = found
-        roles, role = sorted(current.caller.roles), ask.requested_role
+        role = ask.requested_role
+        roles = _roles(current, role)
         try:
             rows = search.table(house, ask, limit=_ROWS)
             refused = ""
@@ -92,18 +93,23 @@ def home() -> AnyResponse:
 def film(study: str, series: str, instance: str) -> AnyResponse:
     house = services()
     try:
-        found = _signed_in(house)
+        found = signed_in(house)
         if found is None:
             return to("/")
         ask, current = found
         shown = retrieve.film(house, ask, study=study, series=series, instance=instance)
     except SafelightError as error:
         return refuse(house, whoever(request, house), Action.RETRIEVE_RENDERED, error)
-    roles = sorted(current.caller.roles)
+    roles = _roles(current, shown.role)
     address = f"/dicomweb/studies/{study}/series/{series}/instances/{instance}/rendered"
     role = shown.role
     picture = f"{address}?{urlencode({'viewport': '1024,1024', session.NAMED_ROLE: role})}"
     return _page("film.html", film=shown, picture=picture, roles=roles, role=role, session=current, named=_named(role))
+
+
+def _roles(current: session.Session, role: str | None) -> list[str]:
+    """The roles to choose from: those of the token, and that of a recipient for who acts in it."""
+    return sorted(current.caller.roles | ({RECIPIENT} if role == RECIPIENT else set()))
 
 
 def _named(role: str | None) -> str:
@@ -128,12 +134,19 @@ def choose_role() -> AnyResponse:
     try:
         cookie, current, expires = form_session(house)
         role = request.form.get("role", "") or None
-        if role is not None and role not in current.caller.roles:
+        if role is not None and role not in current.caller.roles | {RECIPIENT}:
             raise Forbidden
         session.save(house, cookie, replace(current, role=role), expires)
     except SafelightError as error:
         return refuse(house, whoever(request, house), Act.CHOOSE_ROLE, error)
     return to(f"/?{urlencode({session.NAMED_ROLE: role})}" if role else "/")
+
+
+@blueprint.get("/share")
+def share() -> AnyResponse:
+    """Where the link of a share leads: the same page for every link. Its secret stays in the browser's address until a
+    script takes it from there, and is sent in the body of the exchange alone."""
+    return _page("share.html", named="")
 
 
 @blueprint.get("/healthz")

@@ -12,9 +12,10 @@ _SWAPS = (
     ("containsAny", "containsAll"), (".containsAny(resource.departments)", ".contains(principal.subject)"),
     ("when {", "unless {"), ("unless {", "when {"),
 )  # fmt: skip
-_ENTITY = re.compile(r'(Role|Label|Choice|Approval|Zone|Purpose|Action)::"([^"]+)"')
+_ENTITY = re.compile(r'(Role|Level|Label|Choice|Approval|Zone|Purpose|Action)::"([^"]+)"')
 _OTHERS: Mapping[str, tuple[str, ...]] = {
     "Role": ("clinician", "system-administrator"),
+    "Level": ("original", "deidentified"),
     "Label": ("minor", "staff"),
     "Choice": ("opt-in", "unsaid"),
     "Approval": ("approved", "unlisted"),
@@ -77,6 +78,6 @@ def _within(rule: str, head: str, conditions: str) -> Iterator[tuple[str, str, s
         for other in _OTHERS[at[1]]:
             changed = f'{rule[: at.start()]}{at[1]}::"{other}"{rule[at.end() :]}'
             yield "member exchanged", f"{at[2]} for {other} at {at.start()}", changed
-    for at in re.finditer(r'(?:, )?(?:Label|Purpose|Zone|Role)::"[^"]+"(?=[,\]\n])', conditions):
+    for at in re.finditer(r'(?:, )?(?:Level|Label|Purpose|Zone|Role)::"[^"]+"(?=[,\]\n])', conditions):
         changed = conditions[: at.start()] + conditions[at.end() :]
         yield "member dropped", at[0].strip(", "), head + changed.replace("[, ", "[")

@@ -15,7 +15,7 @@ from server.policy.space import BASE, PATIENTS, Cell, NotFinite, Point, Value, a
 from server.policy.symbolic import Formulas
 from server.policy.words import BundleProblems, PolicyBundle
 
-SMALL = 5_000
+SMALL = 20_000
 RULES = list(shipped().book.rules.values())
 CELLS = [
     cell(shipped().book, role, action, RULES)
@@ -146,6 +146,7 @@ def test_what_a_cell_leaves_out_changes_no_answer(here: Cell) -> None:
         "principal.departments": ("radiology",),
         "principal.patient": "own",
         "principal.project": "another",
+        "principal.share": "there is one",
         "resource.departments": ("radiology",),
         "resource.care_team": ("own-subject",),
         "resource.labels": ("vip", "minor", "staff"),

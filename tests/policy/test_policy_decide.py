@@ -118,10 +118,18 @@ def test_govern_grants_exactly_these_things() -> None:
         ("front-desk", Action.RECORD_CONSENT),
         ("clinician", Action.BREAK_GLASS),
         ("security-auditor", Action.READ_AUDIT),
+        ("security-auditor", Action.REVIEW_GLASS),
         ("privacy-reviewer", Action.READ_QUEUE),
         ("privacy-reviewer", Action.SETTLE),
         ("privacy-reviewer", Action.READ_STATUS),
         ("system-administrator", Action.READ_STATUS),
+        ("clinician", Action.SHARE),
+        ("clinician", Action.READ_SHARES),
+        ("clinician", Action.END_SHARE),
+        ("recipient", Action.ACCEPT_SHARE),
+        ("recipient", Action.READ_SHARES),
+        ("security-administrator", Action.READ_SHARES),
+        ("security-administrator", Action.END_SHARE),
     }
 
 

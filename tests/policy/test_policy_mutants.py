@@ -54,7 +54,7 @@ def test_every_mutant_is_caught() -> None:
         else:
             missed.append(mutant)
     print(*sorted(caught.items()), sep="\n")
-    assert sum(caught.values()) >= 370
+    assert sum(caught.values()) >= 490
     assert {how for how, _ in caught} == {"cases", "check", "claims"}
     # Of the rule that stands by: nothing is permitted that it could forbid. See the test below.
     assert {mutant.rule for mutant in missed} == {"officers-see-no-film"}
@@ -102,4 +102,4 @@ def test_there_are_mutants_of_every_kind(kind: str) -> None:
 
 def test_every_rule_has_mutants() -> None:
     assert {mutant.rule for mutant in EVERY} == set(shipped().book.rules)
-    assert len(EVERY) >= 380
+    assert len(EVERY) >= 500

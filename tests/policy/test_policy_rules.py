@@ -22,6 +22,7 @@ CALLER: dict[str, Any] = {
 STUDY: dict[str, Any] = {
     "uid": {"type": "Study", "id": "0"},
     "attrs": {
+        "study": "this",
         "departments": ["surgery"],
         "care_team": [],
         "stored_by": "importer",
