@@ -20,7 +20,7 @@ from server.screening.picture import Grey
 from server.screening.reader import Reader
 from server.screening.readings import about, certain_lines, covered, explained, plain, says_nothing
 from server.screening.regions import SIDE, merged
-from server.screening.sides import by_itself, sides
+from server.screening.sides import by_itself, near, sides
 from server.screening.terms import MARKER, TECHNIQUE
 from server.screening.windows import between, windows, without
 
@@ -70,6 +70,12 @@ def text_regions(
                 thin = min(piece.bottom - piece.top, piece.right - piece.left) < sliver
                 known = thin or says_nothing(piece, strange, pictures, reader)
                 (certain[content] if known else uncertain).append(piece)
+    # A marker so near to something hidden would be hidden with it.
+    close = [box for box in certain[MARKER] if any(near(box, other) for other in uncertain)]
+    letters = sides([*uncertain, *close], pictures, reader)
+    cut = [box for box in close if any(_shared(box, one.letter) for one in letters)]
+    certain[MARKER] = [box for box in certain[MARKER] if box not in cut]
+    uncertain += cut
     rows, columns = pictures[0].shape
 
     def joined(boxes: Sequence[Box]) -> list[Region]:
@@ -79,7 +85,7 @@ def text_regions(
     hidden = joined(uncertain)
     # With more than can be listed the frame is hidden whole.
     whole = any((one.row_count, one.column_count) == (rows, columns) for one in hidden)
-    letters = [] if whole else sides(uncertain, pictures, reader)
+    letters = [] if whole else letters
     holes = [*clear, *(one.moat for one in letters)]
     regions = hidden if whole else [piece for one in hidden for piece in without(one, holes)]
     for content, boxes in certain.items():

@@ -18,10 +18,12 @@ from server.screening.lines import Box
 from server.screening.picture import Grey
 from server.screening.reader import Reader
 
+# A marker nearer to something hidden is hidden with it.
+NEAR = 32
 # As of a letter alone.
 _CERTAIN = 0.95
-# What differs so much from a plate's usual grey is ink; what differs so much is not empty.
-_INK, _EMPTY = 30, 24
+# What differs so much from a plate's usual grey is ink.
+_INK = 30
 # A letter is so many samples high at least, and so many times as high as any other piece of ink of its plate.
 _LEAST, _LARGER = 16, 1.6
 # Pieces of ink are letters of one line where they are so much alike in height, and may be letters where they are so
@@ -30,7 +32,7 @@ _ALIKE, _SMALLER, _LOWEST, _LEGIBLE = 0.6, 0.2, 6, 0.5
 # Samples around a letter that are empty. The inner ones are nobody's: masks reach so far beyond what they hide.
 _CLEAR, _MARGIN = 10, 4
 # So many of its heights to both sides of a letter there is nothing.
-_BESIDE = 6
+_BESIDE, _EVEN = 6, 5
 # Of fewer samples a piece of ink is a speck; with more pieces a place is a page, or anatomy.
 _SPECK, _MOST = 6, 60
 
@@ -93,11 +95,11 @@ def _at_edge(one: Box, box: Box) -> bool:
 
 
 def _plates(boxes: Sequence[Box]) -> list[Box]:
-    """Boxes that share samples as one, around them all."""
+    """Boxes that lie so near to one another that they are of one plate as one, around them all."""
     plates: list[Box] = []
     for box in boxes:
         one = box
-        while meeting := [other for other in plates if _meet(one, other)]:
+        while meeting := [other for other in plates if near(one, other)]:
             plates = [other for other in plates if other not in meeting]
             one = _around([one, *meeting])
         plates.append(one)
@@ -110,9 +112,8 @@ def _letters(plate: Box, picture: Grey) -> Iterator[Box]:
     if not 2 <= len(pieces) <= _MOST:
         return
     first, second = sorted(pieces, key=_height, reverse=True)[:2]
-    high, wide = _height(first), first.right - first.left
-    largest = max(_height(second), *(one.right - one.left for one in pieces if one is not first))
-    if high >= max(_LEAST, _LARGER * largest) and high > wide:
+    high = _height(first)
+    if high >= max(_LEAST, _LARGER * _height(second)) and high > first.right - first.left:
         yield first
 
 
@@ -126,18 +127,20 @@ def _certain(letter: Box, plate: Box, picture: Grey, reader: Reader) -> bool:
     ):
         return False
     usual = _usual(plate, picture)
-    if not _empty(around, letter, picture, usual):
+    if not _reads(letter, picture, usual, reader):
         return False
+    # Noise is evened out, of which there is much where nothing else is; so are the letter's own edges.
+    even = cv2.blur(picture, (_EVEN, _EVEN))
     far = _BESIDE * _height(letter)
     beside = replace(around, left=max(0, letter.left - far), right=min(columns, letter.right + far))
-    return _empty(beside, around, picture, usual) and _reads(letter, picture, usual, reader)
+    return _empty(beside, _grown(letter, _EVEN // 2 + 1, picture.shape), even, usual)
 
 
 def _empty(place: Box, but: Box, picture: Grey, usual: float) -> bool:
     """Whether a place shows nothing but what lies in another box."""
     cut = np.abs(picture[place.top : place.bottom, place.left : place.right].astype(np.int16) - usual)
     cut[but.top - place.top : but.bottom - place.top, but.left - place.left : but.right - place.left] = 0
-    return not bool((cut > _EMPTY).any())
+    return not bool((cut > _INK).any())
 
 
 def _reads(letter: Box, picture: Grey, usual: float, reader: Reader) -> bool:
@@ -154,7 +157,7 @@ def _reads(letter: Box, picture: Grey, usual: float, reader: Reader) -> bool:
 
 
 def _pieces(plate: Box, picture: Grey) -> list[Box]:
-    cut = picture[plate.top : plate.bottom, plate.left : plate.right].astype(np.int16)
+    cut = cv2.blur(picture[plate.top : plate.bottom, plate.left : plate.right], (3, 3)).astype(np.int16)
     ink: NDArray[np.uint8] = (np.abs(cut - _usual(plate, picture)) > _INK).astype(np.uint8)
     _, _, stats, _ = cv2.connectedComponentsWithStats(ink, connectivity=8)
     return [
@@ -192,7 +195,17 @@ def _around(boxes: Sequence[Box]) -> Box:
 
 
 def _meet(one: Box, other: Box) -> bool:
-    return one.top < other.bottom and other.top < one.bottom and one.left < other.right and other.left < one.right
+    return near(one, other, 0)
+
+
+def near(one: Box, other: Box, distance: int = NEAR) -> bool:
+    """Whether fewer samples than the distance lie between two boxes; with 0, whether they share any."""
+    return (
+        one.top - distance < other.bottom
+        and other.top - distance < one.bottom
+        and one.left - distance < other.right
+        and other.left - distance < one.right
+    )
 
 
 def _height(box: Box) -> int:

@@ -82,7 +82,8 @@ def initials(chance: Chance, count: int, known: Sequence[Background]) -> Iterato
         if above:
             places = [(letter, top, left), (name, top + letter.shape[0] + int(chance.integers(4, 30)), left)]
         else:
-            apart = int(high * chance.uniform(0.1, 3))
+            # Words of one line stand apart by so much; what is further away is another column.
+            apart = int(high * chance.uniform(0.1, 1.2))
             row = top + int((letter.shape[0] - name.shape[0]) * chance.uniform(0, 1))
             places = [(letter, top, left), (name, row, left + letter.shape[1] + apart)]
             if chance.integers(4) == 0:
@@ -95,7 +96,9 @@ def _placed(
 ) -> Beside:
     mirrored = bool(chance.integers(2))
     pieces = []
-    for cut, top, left, identifying in cuts:
+    for cut, row, column, identifying in cuts:
+        # The frame's edge cuts off what would lie beyond it.
+        top, left = (min(max(0, place), _PLATE - 30) for place in (row, column))
         ink = np.zeros((_PLATE, _PLATE), np.uint8)
         part = cut[: _PLATE - top, : _PLATE - left]
         ink[top : top + part.shape[0], left : left + part.shape[1]] = part
