@@ -43,7 +43,7 @@ def text_regions(
     lines = [
         line
         for line in certain_lines(seen, pictures, reader)
-        if line.kind != MARKER or by_itself(line.box, pictures, reader)
+        if line.kind != MARKER or by_itself(line.box, line.text, pictures, reader)
     ]
     own = windows(lines, pictures, reader)
     clear = [*own.values(), *between(list(own.values()))]

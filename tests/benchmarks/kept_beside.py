@@ -18,7 +18,7 @@ from text_lines import Chance
 
 Ink = NDArray[np.bool_]
 _COLUMN, _PLATE = (300, 400), 480
-_NAMES = ("MUSTER", "Muster", "NOBODY", "LI", "Li", "NG", "Sommer", "nora", "李", "1234567", "0815/26")
+_NAMES = ("MUSTER", "Muster", "NOBODY", "LI", "Li", "NG", "Sommer", "nora", "1234567", "0815/26")
 _INITIALS = ("HSA", "MS", "KL", "NN", "R.L.", "mm", "JB2", "RT(R)", "ML")
 
 

@@ -95,6 +95,7 @@ def test_an_l_upside_down_from_behind_is_one() -> None:
 
 
 HIDDEN = {
+    "a sign that nobody reads on its line": (ink("L", 60, 120, 40), ink("\u674e", 60, 165, 40)),
     "of one size": (ink("L", 60, 200, 60), ink("MS", 125, 190, 56)),
     "a name on its line": (ink("L", 60, 120, 84), ink("MUSTER", 80, 190, 26), ink("HSA", 140, 110, 26)),
     "a name far away on its line": (ink("R", 60, 60, 60), ink("MUSTER", 80, 330, 26), ink("HSA", 140, 60, 22)),
