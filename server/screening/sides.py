@@ -28,7 +28,7 @@ _INK = 30
 _LEAST, _LARGER = 16, 1.6
 # Pieces of ink are letters of one line where they are so much alike in height, and may be letters where they are so
 # many times as high as the highest; what is lower is read, and is text where it is so certain.
-_ALIKE, _SMALLER, _LOWEST, _LEGIBLE, _NARROW = 0.6, 0.2, 6, 0.5, 0.25
+_ALIKE, _SMALLER, _LOWEST, _LEGIBLE, _NARROW = 0.6, 0.2, 6, 0.5, 0.12
 # Samples around a letter that are empty. The inner ones are nobody's: masks reach so far beyond what they hide.
 _CLEAR, _MARGIN = 10, 4
 # So many of its heights to both sides of a letter there is nothing.
@@ -66,13 +66,17 @@ def by_itself(box: Box, text: str, pictures: Sequence[Grey], reader: Reader) -> 
 
 def _more(box: Box, text: str, picture: Grey, reader: Reader) -> bool:
     """Whether smaller letters stand in the box above, below or beside those that were read, or another beside one."""
-    pieces = [one for one in _pieces(box, picture) if not _at_edge(one, box)]
+    # What is very narrow is the edge of a plate or of the film.
+    pieces = [
+        one
+        for one in _pieces(box, picture)
+        if not _at_edge(one, box) and one.right - one.left >= _NARROW * _height(one)
+    ]
     if not pieces:
         return False
     largest = max(map(_height, pieces))
     alike = [one for one in pieces if _height(one) >= _ALIKE * largest]
-    # What is very narrow is the edge of a plate or of the film.
-    if len(text) == 1 and sum(one.right - one.left >= _NARROW * _height(one) for one in alike) > 1:
+    if len(text) == 1 and len(alike) > 1:
         return True
     core = _around(alike)
     if any(_height(one) >= _SMALLER * largest and not _meet(one, core) for one in pieces):
