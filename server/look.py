@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 
 import numpy as np
@@ -17,7 +17,7 @@ from server.pixels.frame import values
 from server.pixels.redact import redact
 from server.screening.cine import Looked, next_frame
 from server.screening.detectors import Detectors
-from server.screening.devices import DEVICES_FILE, read_devices
+from server.screening.devices import DeviceRule, withdrawn_regions
 from server.screening.facts import facts_of, must_be_reviewed
 from server.screening.faint import background
 from server.screening.finders import FrameFinders
@@ -39,7 +39,13 @@ def too_large(original: Original) -> bool:
     return description is not None and description.rows * description.columns > LARGEST_FRAME
 
 
-def look(services: Services, detectors: Detectors, original: Original, between_frames: Callable[[], None]) -> Findings:
+def look(
+    services: Services,
+    detectors: Detectors,
+    original: Original,
+    between_frames: Callable[[], None],
+    devices: Sequence[DeviceRule],
+) -> Findings:
     """Find, mask, and look again. Raises `DetectorNonsense` for regions that cannot be."""
     if is_video(original.record.transfer_syntax_uid):
         raise UnsupportedPixels("a video is not looked at")
@@ -49,7 +55,7 @@ def look(services: Services, detectors: Detectors, original: Original, between_f
     bounds = description.rows, description.columns, description.number_of_frames
     reasons: set[ReviewReason] = set()
     heads = head_regions(services, detectors.heads, original, between_frames, reasons.add)
-    alone = find(services, detectors, original, between_frames, reasons.add)
+    alone = find(services, detectors, original, between_frames, reasons.add, devices)
     found = checked((*heads.regions, *alone, *twin_regions(services, original)), *bounds)
     numbers = frames_to_recheck(description.number_of_frames)
     read = checked(_second_look(services, detectors, original, found, numbers, between_frames), *bounds)
@@ -64,12 +70,21 @@ def look(services: Services, detectors: Detectors, original: Original, between_f
     )
 
 
+def withdrawn(original: Original, devices: Sequence[DeviceRule]) -> frozenset[Region]:
+    """What rules about devices had hidden of an original and need hide no longer."""
+    description = original.description
+    if description is None:
+        return frozenset()
+    return withdrawn_regions(devices, facts_of(to_pydicom(original.elements)), description.rows, description.columns)
+
+
 def find(
     services: Services,
     detectors: Detectors,
     original: Original,
     between_frames: Callable[[], None],
     review: Callable[[ReviewReason], None],
+    devices: Sequence[DeviceRule],
 ) -> list[Region]:
     """The regions of every frame of an original by itself, as the detectors find them; none without pixel data.
 
@@ -88,7 +103,7 @@ def find(
         description.rows,
         description.columns,
         faces=detectors.faces,
-        devices=read_devices((services.settings.policies / DEVICES_FILE).read_bytes()),
+        devices=devices,
         palette=palette,
         palette_first=first,
     )

@@ -18,6 +18,7 @@ from server.develop import REGIONS, region_set, unseal
 from server.errors import (
     AuditUnavailable,
     Busy,
+    ConfigurationError,
     DecodeFailed,
     DetectorNonsense,
     KeyUnavailable,
@@ -26,7 +27,7 @@ from server.errors import (
     StorageUnavailable,
     UnsupportedPixels,
 )
-from server.look import look, too_large
+from server.look import look, too_large, withdrawn
 from server.model import (
     AuditEvent,
     InstanceRecord,
@@ -68,8 +69,8 @@ def screen_next(
 ) -> InstanceRecord | None:
     """Screen one waiting instance and record the outcome; None if none is waiting. `worker` names the process.
 
-    `alive` is called before each film and after each of its frames. Raises `AuditUnavailable`, `KeyUnavailable` or
-    `StorageUnavailable` with the instance given back, `Busy`.
+    `alive` is called before each film and after each of its frames. Raises `AuditUnavailable`, `ConfigurationError`,
+    `KeyUnavailable` or `StorageUnavailable` with the instance given back, `Busy`.
     """
     record = _claim(services, worker, detectors.heads.at_hand)
     if record is not None:
@@ -78,15 +79,23 @@ def screen_next(
     return record
 
 
+def found_by(services: Services, detectors: Detectors) -> str:
+    """The version of all that looks at a film now: the detectors, and what the site says of its devices.
+
+    Raises `ConfigurationError` where that cannot be read and never could.
+    """
+    return services.devices.current().version(detectors.version())
+
+
 def screen_again(
     services: Services, detectors: Detectors, worker: str, row: str, alive: Alive = nobody_listens
 ) -> InstanceRecord | None:
-    """Screen one screened instance again whose regions other detectors found; None if it is no longer such a one.
+    """Screen one screened instance again whose regions were `found_by` others; None if it is no longer such a one.
 
     What was found before stays in force until there is a new region set: where these detectors fail, nothing changes.
     Raises as `screen_next`.
     """
-    record = services.catalog.claim_again(row, worker, services.clock(), _LEASE, detectors.version())
+    record = services.catalog.claim_again(row, worker, services.clock(), _LEASE, found_by(services, detectors))
     if record is not None:
         _look(services, detectors, worker, record, alive)
     return record
@@ -96,7 +105,7 @@ def _look(services: Services, detectors: Detectors, worker: str, record: Instanc
     alive()
     try:
         _screen(services, detectors, worker, record, alive)
-    except (AuditUnavailable, KeyUnavailable, StorageUnavailable):
+    except (AuditUnavailable, ConfigurationError, KeyUnavailable, StorageUnavailable):
         # Not the film's doing, so it must not use up the film's attempts.
         services.catalog.release(worker, attempted=False)
         raise
@@ -154,14 +163,19 @@ def _outcome(
             raise Busy("another worker has taken this instance over")
 
     reason: ReviewReason | None
+    # One list from the first frame to the version that is stored, though it may change in the meantime.
+    devices = services.devices.current()
+    version = devices.version(detectors.version())
     try:
         original = unseal(services, record)
         if too_large(original):
             return _failed(services, ReviewReason.TOO_LARGE)
-        findings = look(services, detectors, original, between_frames)
+        findings = look(services, detectors, original, between_frames, devices.rules)
         former = region_set(services, original.study_key, record)
         found = united(
-            former, RegionSet(version=detectors.version(), regions=findings.regions, residual=findings.residual)
+            former,
+            RegionSet(version=version, regions=findings.regions, residual=findings.residual),
+            withdrawn=withdrawn(original, devices.rules),
         )
         again = behind(services, original, found.regions)
         regions = seal(services, original.study_key, found)
@@ -179,7 +193,7 @@ def _outcome(
     outcome = Outcome(
         state=ScreeningState.IN_REVIEW if reason else ScreeningState.SCREENED,
         regions=regions,
-        found_by=detectors.version(),
+        found_by=version,
         review=reason,
         at=services.clock(),
         faces_sought=findings.faces_sought,

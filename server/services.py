@@ -6,6 +6,7 @@ Everything fails here, at the start, rather than at the first request (house rul
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import secrets
 import time
@@ -34,6 +35,8 @@ from server.model import Randomness
 from server.pixels.base import SEGMENTS
 from server.pixels.pool import DecoderPool, Gate
 from server.policy.bundle import BundleHolder, Pinned
+from server.screening.device_list import DeviceList
+from server.screening.devices import DEVICES_FILE
 from server.settings import Settings
 from server.vault.bases import SealedBases
 from server.vault.cache import SealedCache, SealedCaches
@@ -44,6 +47,7 @@ from server.vault.objects import ObjectStore
 from server.vault.rows import RowSealer
 from server.vault.wishes import Wishes
 
+_LOG = logging.getLogger("safelight.screening")
 KEY_BYTES = 32
 ROOT_CONTEXT = "root key"
 
@@ -82,6 +86,7 @@ class Services:
     journal: Journal
     journal_seal_key: bytes
     policy: BundleHolder | Pinned
+    devices: DeviceList
     decoder: DecoderPool
     tokens: Issuers
     digest_key: bytes
@@ -189,6 +194,7 @@ def open_services(
         ),
         journal_seal_key=derive(root, "journal"),
         policy=policy,
+        devices=DeviceList((settings.policies / DEVICES_FILE).read_bytes, _LOG.error),
         decoder=DecoderPool(settings.threads, settings.decoder_seconds, settings.decoder_bytes),
         tokens=_issuers(settings, clock, key_source),
         digest_key=derive(root, "digests"),

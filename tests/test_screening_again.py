@@ -13,7 +13,7 @@ from review_kit import PLACE, Look, again, detectors, finds, regions, screen_all
 from server.develop import region_set
 from server.errors import StorageUnavailable
 from server.model import InstanceRecord, LiftReason, Region, RegionKind, ScreeningState
-from server.screen import delete_retired, screen_again
+from server.screen import delete_retired, found_by, screen_again
 from server.screening.regions import RegionSet
 from server.sweep import sweep
 from server.vault.objects import ObjectStore
@@ -44,7 +44,7 @@ def found(house: House, one: InstanceRecord) -> RegionSet:
 def newer(house: House, look: Look) -> list[InstanceRecord]:
     """Screen again all that is outdated, as a worker does."""
     made_up = detectors(look, version="made-up-2")
-    rows = house.services.catalog.outdated(made_up.version())
+    rows = house.services.catalog.outdated(found_by(house.services, made_up))
     return [one for row in rows if (one := screen_again(house.services, made_up, "test", row))]
 
 
@@ -68,11 +68,11 @@ def test_a_new_version_makes_a_new_set(house: House) -> None:
 def test_until_then_the_old_set_stays_in_force(house: House) -> None:
     one = screened(house, finds(PLACE))
     made_up = detectors(finds(OTHER), version="made-up-2")
-    row = house.services.catalog.outdated(made_up.version())[0]
-    claimed = house.services.catalog.claim_again(row, "test", house.now, 600.0, made_up.version())
+    row = house.services.catalog.outdated(found_by(house.services, made_up))[0]
+    claimed = house.services.catalog.claim_again(row, "test", house.now, 600.0, found_by(house.services, made_up))
     assert claimed == one
     assert again(house, one) == one
-    assert house.services.catalog.claim_again(row, "other", house.now, 600.0, made_up.version()) is None
+    assert house.services.catalog.claim_again(row, "other", house.now, 600.0, found_by(house.services, made_up)) is None
     assert house.services.catalog.pending() == 0
 
 

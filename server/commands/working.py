@@ -25,7 +25,7 @@ from server.commands.opening import services_of
 from server.commands.supervise import UNEXPECTED
 from server.errors import AuditUnavailable, Busy, KeyUnavailable, SealBroken, StorageUnavailable
 from server.model import ReviewReason
-from server.screen import delete_retired, drain, screen_again, screen_next
+from server.screen import delete_retired, drain, found_by, screen_again, screen_next
 from server.screening.detectors import Detectors, load
 from server.services import Services
 from server.sweep import sweep
@@ -55,14 +55,18 @@ class Shift:
 
 
 class Worker:
-    """One worker's day: waiting films first, then those that older detectors have screened, last used first."""
+    """One worker's day: waiting films first, then those that older detectors have screened, last used first.
+
+    Or that were screened when other rules about devices were in force: the list of these may change while it works.
+    """
 
     def __init__(self, services: Services, detectors: Detectors, name: str, patience: int) -> None:
         self._services, self.detectors, self._name = services, detectors, name
         self._patience = patience
         self._finished: deque[float] = deque(maxlen=_PACE_OVER)
         self._done = 0
-        self._outdated: list[str] | None = None
+        self._outdated: list[str] = []
+        self._known = ""
         self._swept = self._tidied = -_SWEEP_SECONDS
 
     def alive(self) -> None:
@@ -105,9 +109,11 @@ class Worker:
             _LOG.error("nothing was swept: %s", type(error).__name__)
 
     def _again(self) -> bool:
-        if self._outdated is None:
+        version = found_by(self._services, self.detectors)
+        if self._known != version:
+            self._known = version
             try:
-                self._outdated = self._services.catalog.outdated(self.detectors.version())[::-1]
+                self._outdated = self._services.catalog.outdated(version)[::-1]
             except SealBroken:
                 _LOG.error("what is to be screened again cannot be told: a row does not open")
                 self._outdated = []
@@ -127,6 +133,8 @@ def work(data: Path | None, shift: Shift) -> None:
     resource.setrlimit(resource.RLIMIT_DATA, (_MEMORY_BYTES, _MEMORY_BYTES))
     with services_of(data) as services, at_work(services) as name:
         release_ended(services, shift.ended)
+        # Without a list of devices that can be read nothing is looked at.
+        services.devices.current()
         worker = Worker(services, load(threads=os.cpu_count() or 1), name, shift.patience)
         whole = False
         try:

@@ -86,9 +86,11 @@ class ObjectReference:
 class Region:
     """A rectangle to hide, in whole samples of the stored frame; half-open, rows before columns.
 
-    `detector` names who found it: "review" a person, "residual" the second look, "" whoever the set's version names.
-    `content` is what a text says, for certain: "marker" a view or laterality marker, "technique" what a
-    machine says of the picture; "unread" what is hidden and is not for certain any text, "" whatever else.
+    `detector` names who found it: "review" a person, "residual" the second look, "device" the site's list of
+    devices, "" whoever the set's version names.
+    `content` is what a text says, for certain: "marker" a view or laterality marker, "side" the letter of one alone,
+    "technique" what a machine says of the picture; "unread" what is hidden and is not for certain any text, "" whatever
+    else.
 
     `frames` is the set of frame numbers it applies to (from 1), or None for every frame. `confidence` is 0 to 1.
     """

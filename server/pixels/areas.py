@@ -12,7 +12,7 @@ from server.pixels.description import PixelDescription
 # Anti-aliased or compressed edges of what is hidden reach this far beyond the region.
 _MARGIN = 4
 _MARGIN_LOSSY = 16
-_MARKER, _TECHNIQUE = "marker", "technique"
+_MARKER, _TECHNIQUE, _SIDE = "marker", "technique", "side"
 _STRICTNESS = (RegionStyle.KEEP, RegionStyle.MOSAIC, RegionStyle.FILL)
 
 
@@ -115,11 +115,19 @@ def _style(region: Region, level: MaskingLevel) -> RegionStyle:
 def _left(region: Region, regions: Sequence[Region], level: MaskingLevel, described: PixelDescription) -> bool:
     """Whether a region stays because its text is certain and of a kind that the level keeps.
 
-    A marker stays only where it touches nothing else that is found and hidden: part of a letter is none. Technique was
-    read with all that stands beside it; whatever else reaches into it hides its own place.
+    A marker stays only where it touches nothing else that is found and hidden: part of a letter is none. The letter of
+    a plate stands closer, but what is hidden must not reach it with its margin either. Technique was read with all that
+    stands beside it; whatever else reaches into it hides its own place.
     """
     if not _kept(region, level) or not _fits(region, described):
         return False
+    if region.content == _SIDE:
+        margin = _margin(described)
+        return not any(
+            _within(region, other, margin)
+            for other in regions
+            if other is not region and not _kept(other, level) and other.kind is not RegionKind.BACKGROUND
+        )
     return region.content == _TECHNIQUE or not any(
         _touching(region, other)
         for other in regions
@@ -130,27 +138,35 @@ def _left(region: Region, regions: Sequence[Region], level: MaskingLevel, descri
 def _kept(region: Region, level: MaskingLevel) -> bool:
     if region.kind is not RegionKind.TEXT:
         return False
-    return (level.keep_markers and region.content == _MARKER) or (
+    return (level.keep_markers and region.content in {_MARKER, _SIDE}) or (
         level.keep_machine_text and region.content == _TECHNIQUE
     )
 
 
+def _margin(described: PixelDescription) -> int:
+    return _MARGIN_LOSSY if described.lossy_history else _MARGIN
+
+
 def _touching(one: Region, other: Region) -> bool:
     """Whether one region comes nearer to the other than a cell of the grid in some frame."""
+    return _within(one, other, GRID)
+
+
+def _within(one: Region, other: Region, distance: int) -> bool:
     if one.frames is not None and other.frames is not None and not one.frames & other.frames:
         return False
     return (
-        one.top_row - GRID < other.top_row + other.row_count
-        and other.top_row - GRID < one.top_row + one.row_count
-        and one.left_column - GRID < other.left_column + other.column_count
-        and other.left_column - GRID < one.left_column + one.column_count
+        one.top_row - distance < other.top_row + other.row_count
+        and other.top_row - distance < one.top_row + one.row_count
+        and one.left_column - distance < other.left_column + other.column_count
+        and other.left_column - distance < one.left_column + one.column_count
     )
 
 
 def _areas(
     hiding: Sequence[tuple[Region, RegionStyle]], described: PixelDescription, frame_number: int
 ) -> Iterator[Area]:
-    margin = _MARGIN_LOSSY if described.lossy_history else _MARGIN
+    margin = _margin(described)
     for region, style in hiding:
         if style is not RegionStyle.FLATTEN and (region.frames is None or frame_number in region.frames):
             yield Area(kind=region.kind, box=_grown(region, margin, described), style=_drawn(style))
@@ -163,8 +179,8 @@ def _windows(
     described: PixelDescription,
     frame_number: int,
 ) -> Iterator[Box]:
-    """The boxes of lines of technique that the level keeps, without all that is hidden and its margin."""
-    margin = _MARGIN_LOSSY if described.lossy_history else _MARGIN
+    """The boxes of lines and letters that the level keeps, without all that is hidden and its margin."""
+    margin = _margin(described)
     hidden = [
         (top - margin, left - margin, bottom + margin, right + margin)
         for one, style in hiding
@@ -173,7 +189,7 @@ def _windows(
     ]
     for region in regions:
         here = region.frames is None or frame_number in region.frames
-        if here and region.content == _TECHNIQUE and _kept(region, level) and _fits(region, described):
+        if here and region.content in {_SIDE, _TECHNIQUE} and _left(region, regions, level, described):
             pieces = [_box(region)]
             for other in hidden:
                 pieces = [piece for one in pieces for piece in _without(one, other)]

@@ -88,13 +88,16 @@ class Canvas:
         step = _step(rows, columns)
         down, across = np.arange(step // 2, rows, step), np.arange(step // 2, columns, step)
         seen = shown[np.ix_(down // GRID + 1, across // GRID + 1)]
-        known = values(picked, self.description)[seen].reshape(-1)
+        known = values(picked, self.description)
+        known = known.reshape(-1, known.shape[2])[np.flatnonzero(seen)].reshape(-1)
         if self.description.data_kind != "integer":
             known = known[np.isfinite(known)]
         if not known.size:
             return self.bounds
-        known = np.sort(known)
-        low, high = float(known[known.size // 100]), float(known[known.size - 1 - known.size // 100])
+        places = known.size // 100, known.size - 1 - known.size // 100
+        # All are put in order only where two zeros of different signs could change places.
+        known = np.partition(known, places) if self.description.data_kind == "integer" else np.sort(known)
+        low, high = (float(known[place]) for place in places)
         return (low, high) if low < high else self.bounds
 
     def stored(self, numbers: Numbers) -> Samples:
@@ -114,13 +117,12 @@ class Canvas:
     @cached_property
     def dashes(self) -> Samples:
         """One line of dashes, dark and bright by turns, as long as the frame's longer side; (length, samples)."""
-        low, high = self.ends
         length, count = max(self.samples.shape[:2]), self.samples.shape[2]
-        line = np.where(np.arange(length) // _DASH % 2 == 0, low, high)
-        numbers = np.repeat(line[:, np.newaxis], count, axis=1)
+        numbers = np.repeat(np.array(self.ends)[:, np.newaxis], count, axis=1)
         if self.luma_chroma:
             numbers[:, 1:] = neutral(self)
-        return self.stored(numbers)
+        pair = np.repeat(self.stored(numbers), _DASH, axis=0)
+        return np.concatenate([pair] * -(-length // len(pair)))[:length]
 
 
 def looked_at(samples: Samples) -> Samples:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from functools import lru_cache
 
 import numpy as np
+from numpy.typing import NDArray
 
 from server.pixels.canvas import GRID, Box, Canvas, Cells, Numbers, fill, neutral
 from server.pixels.frame import Samples, values
@@ -60,11 +61,21 @@ def _darkened(blocks: Numbers, canvas: Canvas) -> Numbers:
     black, white = (high, low) if canvas.inverted else (low, high)
     # Quarters, so that the extremes of floating point do not overflow.
     span = white / 4 - black / 4
-    bright = (blocks / 4 - black / 4) / span
     slope = (_WHITE - _DARKENED) / (1 - _HALF)
-    drawn = np.maximum(bright * (_DARKENED / _HALF), _DARKENED + (bright - _HALF) * slope)
-    darkened: Numbers = black + np.minimum(np.maximum(drawn, 0.0), _WHITE) * span * 4
-    return darkened
+    bright: Numbers = blocks / 4
+    bright -= black / 4
+    bright /= span
+    drawn: Numbers = bright - _HALF
+    drawn *= slope
+    drawn += _DARKENED
+    bright *= _DARKENED / _HALF
+    np.maximum(bright, drawn, out=drawn)
+    np.maximum(drawn, 0.0, out=drawn)
+    np.minimum(drawn, _WHITE, out=drawn)
+    drawn *= span
+    drawn *= 4
+    drawn += black
+    return drawn
 
 
 @lru_cache(maxsize=256)
@@ -79,6 +90,15 @@ def _steps(count: int) -> Numbers:
     """How far along a side the middle of each block lies, 0 to 1."""
     steps: Numbers = (np.arange(count) + 0.5) / count
     return steps
+
+
+@lru_cache(maxsize=256)
+def _starts(length: int, block: int) -> tuple[NDArray[np.int64], Numbers]:
+    """Where along a side each block begins, and how long it is, (blocks, 1)."""
+    starts = np.arange(0, length, block)
+    lengths = np.full((len(starts), 1), float(block))
+    lengths[-1] = length - starts[-1]
+    return starts, lengths
 
 
 def _sides(canvas: Canvas, box: Box, block: int) -> list[Side]:
@@ -106,7 +126,9 @@ def _profile(canvas: Canvas, strip: Samples, cells: Cells, block: int) -> Side:
     A block beside which nothing is shown has the mean of the whole strip.
     """
     depth, length, _ = strip.shape
-    if depth == 0 or not cells.any():
+    # Counting is much quicker than asking whether any, or all, of so few are true.
+    count = np.count_nonzero(cells)
+    if depth == 0 or count == 0:
         return None
     known = values(strip, canvas.description)
     if canvas.description.data_kind == "integer":
@@ -114,11 +136,10 @@ def _profile(canvas: Canvas, strip: Samples, cells: Cells, block: int) -> Side:
         line /= depth
     else:
         line = (np.nan_to_num(known.astype(np.float64), posinf=0.0, neginf=0.0) / depth).sum(axis=0)
-    starts = np.arange(0, length, block)
-    if cells.all():
-        sums = np.add.reduceat(line, starts, axis=0)
-        sums[:-1] /= block
-        sums[-1] /= length - starts[-1]
+    starts, lengths = _starts(length, block)
+    if count == cells.size:
+        sums: Numbers = np.add.reduceat(line, starts, axis=0)
+        sums /= lengths
         return sums
     shown = np.repeat(cells, GRID)[:length]
     # Hidden samples are taken out, not multiplied by nought: whatever they hold has no part in the sums.
@@ -132,17 +153,23 @@ def _blend(sides: list[Side], down: int, across: int, middle: float) -> Numbers:
     """Return the mean of what each pair of opposite sides says, shape (down, across, samples), within their range."""
     top, bottom, left, right = _completed(sides, middle)
     v, u = _steps(down)[:, np.newaxis, np.newaxis], _steps(across)[np.newaxis, :, np.newaxis]
-    blocks = v * (bottom - top)[np.newaxis] + u * (right - left)[:, np.newaxis]
-    blocks = (blocks + top[np.newaxis] + left[:, np.newaxis]) / 2
-    return np.broadcast_to(blocks, (down, across, blocks.shape[2])).copy()
+    # In place and in this order, as every step rounds.
+    blocks: Numbers = v * (bottom - top)[np.newaxis] + u * (right - left)[:, np.newaxis]
+    blocks += top[np.newaxis]
+    blocks += left[:, np.newaxis]
+    blocks /= 2
+    return blocks
 
 
 def _completed(sides: list[Side], middle: float) -> list[Numbers]:
     """Give an unknown side what the opposite one says, or the mean of the others, or mid-range."""
-    known = [side for side in sides if side is not None]
-    if len(known) == len(sides):
-        return known
-    every = np.mean([side.mean(axis=0) for side in known], axis=0) if known else np.array([middle])
-    opposite = (sides[1], sides[0], sides[3], sides[2])
-    substitutes = [every[np.newaxis] if one is None else one for one in opposite]
-    return [other if side is None else side for side, other in zip(sides, substitutes, strict=True)]
+    completed: list[Numbers] = []
+    for side, opposite in zip(sides, (sides[1], sides[0], sides[3], sides[2]), strict=True):
+        if side is not None:
+            completed.append(side)
+        elif opposite is not None:
+            completed.append(opposite)
+        else:
+            known = [one.mean(axis=0) for one in sides if one is not None]
+            completed.append((np.mean(known, axis=0) if known else np.array([middle]))[np.newaxis])
+    return completed

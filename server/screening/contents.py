@@ -19,7 +19,8 @@ from server.screening.lines import Box
 from server.screening.picture import Grey
 from server.screening.reader import Reader
 from server.screening.readings import about, certain_lines, covered, explained, plain, says_nothing
-from server.screening.regions import merged
+from server.screening.regions import SIDE, merged
+from server.screening.sides import by_itself, near, sides
 from server.screening.terms import MARKER, TECHNIQUE
 from server.screening.windows import between, windows, without
 
@@ -33,13 +34,17 @@ def text_regions(
     found: Sequence[Box], seen: Sequence[Box], pictures: Sequence[Grey], reader: Reader, frame_number: int
 ) -> list[Region]:
     """The boxes that were `found` as regions of one frame, sorted by place; `content` says `MARKER` or `TECHNIQUE`
-    (markers may be among it) of what is certain to be nothing else.
+    (markers may be among it) of what is certain to be nothing else, `SIDE` of a marker's letter beside what is hidden.
 
     `seen` are the boxes of every look, of whatever confidence; `pictures` the normalised planes (rows, columns).
     """
     if not found:
         return []
-    lines = certain_lines(seen, pictures, reader)
+    lines = [
+        line
+        for line in certain_lines(seen, pictures, reader)
+        if line.kind != MARKER or by_itself(line.box, line.text, pictures, reader)
+    ]
     own = windows(lines, pictures, reader)
     clear = [*own.values(), *between(list(own.values()))]
 
@@ -65,6 +70,12 @@ def text_regions(
                 thin = min(piece.bottom - piece.top, piece.right - piece.left) < sliver
                 known = thin or says_nothing(piece, strange, pictures, reader)
                 (certain[content] if known else uncertain).append(piece)
+    # A marker so near to something hidden would be hidden with it.
+    close = [box for box in certain[MARKER] if any(near(box, other) for other in uncertain)]
+    letters = sides([*uncertain, *close], pictures, reader)
+    cut = [box for box in close if any(_shared(box, one.letter) for one in letters)]
+    certain[MARKER] = [box for box in certain[MARKER] if box not in cut]
+    uncertain += cut
     rows, columns = pictures[0].shape
 
     def joined(boxes: Sequence[Box]) -> list[Region]:
@@ -74,9 +85,12 @@ def text_regions(
     hidden = joined(uncertain)
     # With more than can be listed the frame is hidden whole.
     whole = any((one.row_count, one.column_count) == (rows, columns) for one in hidden)
-    regions = hidden if whole else [piece for one in hidden for piece in without(one, clear)]
+    letters = [] if whole else letters
+    holes = [*clear, *(one.moat for one in letters)]
+    regions = hidden if whole else [piece for one in hidden for piece in without(one, holes)]
     for content, boxes in certain.items():
         regions += [replace(region, content=content) for region in joined(boxes)]
+    regions += [replace(one.letter.region(RegionKind.TEXT, frame_number), content=SIDE) for one in letters]
     return joined_markers(regions)
 
 

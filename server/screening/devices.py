@@ -1,18 +1,25 @@
-"""Where devices draw what identifies: the site's list, `devices.toml`. A rule can only ever add regions."""
+"""Where devices draw what identifies: the site's list, `devices.toml`. A rule can only ever add regions.
+
+A rule that is gone from the list takes nothing away either: half of a list, or none, must not show what all of it hid.
+What it hid stays hidden until the list says of it that it is withdrawn.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from server.errors import ConfigurationError
 from server.model import Region, RegionKind
 from server.screening.facts import Facts
+from server.screening.regions import DEVICE
 
 DEVICES_FILE = "devices.toml"
 _WORDS = ("modality", "manufacturer", "model", "image_type", "series_description")
 _SIZES = ("rows", "columns")
+_KEYS = {*_WORDS, *_SIZES, "places", "withdrawn"}
 _PLACE = {"top", "left", "rows", "columns"}
 _LARGEST = 65_535
 
@@ -29,11 +36,15 @@ class Place:
 
 @dataclass(frozen=True, kw_only=True)
 class DeviceRule:
-    """Applies where every list of `words` has one that its fact holds, and every size is one of those listed."""
+    """Applies where every list of `words` has one that its fact holds, and every size is one of those listed.
+
+    `withdrawn`: it hides nothing any more, and what it hid is no longer hidden for its sake.
+    """
 
     words: Mapping[str, tuple[str, ...]]
     sizes: Mapping[str, tuple[int, ...]]
     places: tuple[Place, ...]
+    withdrawn: bool = False
 
     def applies(self, facts: Facts, rows: int, columns: int) -> bool:
         """Whether the rule is for an image with these facts and of this size."""
@@ -64,9 +75,32 @@ def read_devices(content: bytes) -> tuple[DeviceRule, ...]:
 
 def device_regions(rules: Sequence[DeviceRule], facts: Facts, rows: int, columns: int) -> list[Region]:
     """The regions, on every frame, of all rules that apply; one that does not fit the frame is the whole frame."""
-    return [
-        _region(place, rows, columns) for rule in rules if rule.applies(facts, rows, columns) for place in rule.places
-    ]
+    return [*_regions((rule for rule in rules if not rule.withdrawn), facts, rows, columns)]
+
+
+def withdrawn_regions(rules: Sequence[DeviceRule], facts: Facts, rows: int, columns: int) -> frozenset[Region]:
+    """What rules that are withdrawn had hidden of such an image."""
+    return frozenset(_regions((rule for rule in rules if rule.withdrawn), facts, rows, columns))
+
+
+def fingerprint(rules: Sequence[DeviceRule]) -> str:
+    """What the rules say, in 16 hexadecimal digits, in whatever order they and their words stand."""
+    said = sorted(
+        repr((
+            [(name, sorted(set(words))) for name, words in sorted(rule.words.items())],
+            [(name, sorted(set(sizes))) for name, sizes in sorted(rule.sizes.items())],
+            sorted({(place.top, place.left, place.rows or 0, place.columns or 0) for place in rule.places}),
+            rule.withdrawn,
+        ))
+        for rule in rules
+    )  # fmt: skip
+    return hashlib.sha256("\n".join(dict.fromkeys(said)).encode()).hexdigest()[:16]
+
+
+def _regions(rules: Iterable[DeviceRule], facts: Facts, rows: int, columns: int) -> Iterator[Region]:
+    for rule in rules:
+        if rule.applies(facts, rows, columns):
+            yield from (_region(place, rows, columns) for place in rule.places)
 
 
 def _region(place: Place, rows: int, columns: int) -> Region:
@@ -79,21 +113,29 @@ def _region(place: Place, rows: int, columns: int) -> Region:
         left_column=place.left if fits else 0,
         row_count=height if fits else rows,
         column_count=width if fits else columns,
+        detector=DEVICE,
     )
 
 
 def _rule(number: int, rule: object) -> DeviceRule:
-    if not isinstance(rule, dict) or not set(rule) <= {*_WORDS, *_SIZES, "places"} or not rule.get("places"):
+    if (
+        not isinstance(rule, dict)
+        or not set(rule) <= {*_WORDS, *_SIZES, "places", "withdrawn"}
+        or not rule.get("places")
+    ):
         raise _wrong(f"rule {number} has unknown keys or no `places`")
-    if len(rule) < 2:
+    if not set(rule) & {*_WORDS, *_SIZES}:
         raise _wrong(f"rule {number} does not say which images it is for")
     places = rule["places"]
     if not isinstance(places, list):
         raise _wrong(f"rule {number}: `places` is a list")
+    if type(rule.get("withdrawn", False)) is not bool:
+        raise _wrong(f"rule {number}: `withdrawn` is true or false")
     return DeviceRule(
         words={name: tuple(_words(number, rule[name])) for name in _WORDS if name in rule},
         sizes={name: tuple(_numbers(number, rule[name])) for name in _SIZES if name in rule},
         places=tuple(_place(number, place) for place in places),
+        withdrawn=rule.get("withdrawn", False),
     )
 
 

@@ -17,15 +17,18 @@ from server.model import LiftReason, Region, RegionKind
 
 # More rectangles than this on one frame are one: the whole frame.
 MOST_PER_FRAME = 2000
-REVIEW, RESIDUAL = "review", "residual"
-"""Who found a region, where it is not the detectors that the set's version names: a person, or the second look."""
+REVIEW, RESIDUAL, DEVICE = "review", "residual", "device"
+"""Who found a region, where it is not the detectors that the set's version names: a person, the second look, or the
+site's list of devices."""
 _FORMAT, _FIRST_FORMAT = "safelight-regions-2", "safelight-regions-1"
 _FIRST_FIELDS = ("kind", "top_row", "left_column", "row_count", "column_count", "frames", "confidence")
 _FIELDS = (*_FIRST_FIELDS, "detector", "content")
 # What a region's text can be said to be, "" where that is not certain.
 # What the second look marks and cannot read, so that nobody need be called.
 UNREAD = "unread"
-_CONTENTS = ("", "marker", "technique", UNREAD)
+# The letter of a laterality marker, cut out of a plate of which the rest is hidden.
+SIDE = "side"
+_CONTENTS = ("", "marker", "technique", SIDE, UNREAD)
 _FIRST_MEMBERS = {"format", "version", "regions"}
 _MEMBERS = {*_FIRST_MEMBERS, "lifted", "residual", "settled"}
 

@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from server.errors import BadRequest
 from server.model import LiftReason, Region
-from server.screening.regions import REVIEW, Lifted, RegionSet
+from server.screening.regions import DEVICE, REVIEW, Lifted, RegionSet
 
 # A newer detector draws the same line a little larger or smaller.
 _TOLERANCE = 8
 
 
-def united(former: RegionSet | None, found: RegionSet) -> RegionSet:
-    """What newer detectors found, with all that a person added; without what lies where a person lifted the like."""
+def united(former: RegionSet | None, found: RegionSet, *, withdrawn: Collection[Region] = ()) -> RegionSet:
+    """What newer detectors found, with all that a person added; without what lies where a person lifted the like.
+
+    What a rule about a device hid stays hidden without the rule, but for the regions that are `withdrawn`.
+    """
     if former is None:
         return found
-    kept = tuple(region for region in former.regions if region.detector == REVIEW)
+    kept = tuple(
+        region
+        for region in former.regions
+        if region.detector == REVIEW or (region.detector == DEVICE and region not in withdrawn)
+    )
     shown = (region for region in found.regions if not any(_within(region, one.region) for one in former.lifted))
-    return replace(found, regions=(*shown, *kept), lifted=former.lifted, settled=former.settled)
+    return replace(found, regions=_once((*shown, *kept)), lifted=former.lifted, settled=former.settled)
 
 
 def settled(former: RegionSet, *, add: Iterable[Region], lift: Mapping[int, LiftReason]) -> RegionSet:

@@ -2,7 +2,8 @@
 
 The level is `deidentified` with `keep_machine_text` on. With SAFELIGHT_SHARED_DATA: published films whose boxes are
 told in `burned-in/ground_truth.json`, by the regions of the text detector alone, and radiographs with side markers.
-Always: lines drawn into radiographs, identifying ones (of which none may be kept) and others.
+Always: lines drawn into radiographs, identifying ones (of which none may be kept) and others; and identities that stand
+close beside what may be shown: in columns, on plates with the letter of a side, and with such a letter as an initial.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import json
 import os
 import warnings
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pydicom
+from kept_beside import Beside, columns, initials, plates
 from kept_lines import identifying, telling_nothing
 from numpy.typing import NDArray
 from pydicom.encaps import generate_frames
@@ -95,6 +97,29 @@ def main() -> None:
     drawn = ((identifying(), options.lines, "identifying"), (telling_nothing(), options.lines // 5, "others"))
     for number, (kinds, count, name) in enumerate(drawn):
         _drawn(detector, level, kinds, count, options.seed + number, name, options.into)
+    chance, many = np.random.default_rng(options.seed), options.lines // 3
+    _beside(detector, level, "columns", columns(chance, many // 2))
+    _beside(detector, level, "plates", plates(chance, many, backgrounds()))
+    _beside(detector, level, "initials", initials(chance, many, backgrounds()))
+
+
+def _beside(detector: TextDetector, level: MaskingLevel, name: str, made: Iterable[Beside]) -> None:
+    """What is shown of identities that stand close beside what may be shown, and of that."""
+    total: Counter[bool] = Counter()
+    seen: Counter[bool] = Counter()
+    kept = 0
+    for film in tqdm(made, unit=" films", desc=name):
+        result = shown(detector.find(film.samples[:, :, None], frame_number=1), film.samples.shape, level)
+        for piece in film.pieces:
+            total[piece.identifying] += 1
+            share = float(result.kept[piece.ink].mean())
+            kept += piece.identifying and share > SHOWN
+            seen[piece.identifying] += share > 0 if piece.identifying else share > KEPT
+    print(
+        f"{name}: {kept} of {total[True]} identities kept, {seen[True]} with any sample; "
+        f"{seen[False]} of {total[False]} of the others kept whole",
+        flush=True,
+    )
 
 
 def _published(detector: TextDetector, level: MaskingLevel, folder: Path, into: Path | None) -> None:
@@ -117,18 +142,29 @@ def _published(detector: TextDetector, level: MaskingLevel, folder: Path, into: 
             count[f"on purpose, {why}" if why else "others"] += 1
             count["all kept"] += seen
             count["others kept"] += seen and not why
+            legible = float((~result.hidden[place])[_glyphs(frame[place])].mean()) >= KEPT
+            count["others legible"] += legible and not why
             if not seen and not why:
-                missed.append(box["text"])
+                missed.append(f"({box['text']})" if legible else box["text"])
         if into:
             cv2.imwrite(str(into / f"kept-{Path(image['file']).stem}.png"), _picture(frame, result, image["boxes"]))
-        print(f"  {image['file']}: hidden: {missed}")
+        print(f"  {image['file']}: hidden, but for (the glyphs): {missed}")
     total = sum(number for name, number in count.items() if name == "others" or name.startswith("on purpose"))
     print(f"published films: {count['identifying shown']} of {count['identifying']} identifying boxes shown,", end=" ")
     print(
         f"{count['identifying kept']} taken for technique; of the others {count['all kept']} of {total} kept,", end=" "
     )
-    print(f"{count['others kept']} of {count['others']} of those that are not hidden on purpose", end=" ")
+    print(f"{count['others kept']} of {count['others']} of those that are not hidden on purpose,", end=" ")
+    print(f"of {count['others legible']} all glyphs", end=" ")
     print({name: number for name, number in count.items() if name.startswith("on purpose")})
+
+
+def _glyphs(box: NDArray[Any]) -> Places:
+    """The glyphs of a box (rows, columns, samples): what stands out of its middle value; the whole of an even box."""
+    grey = box[:, :, 0].astype(np.float64)
+    low, high = np.percentile(grey, [0.5, 99.5])
+    glyphs: Places = np.abs(grey - np.median(grey)) > (high - low) / 2
+    return glyphs if glyphs.any() else np.ones(glyphs.shape, bool)
 
 
 def _markers(detector: TextDetector, level: MaskingLevel) -> None:
