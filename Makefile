@@ -3,9 +3,10 @@ PYTHON ?= python3
 VENV := .venv
 DATA ?= demo-data
 PORT ?= 8080
+SERVICE ?= pypi
 .DEFAULT_GOAL := help
 
-.PHONY: help install demo test check prove bench kill-test long-test interop-test lock readme clean
+.PHONY: help install demo test check prove bench kill-test long-test interop-test audit crowd-test lock readme clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -40,6 +41,14 @@ long-test: install kill-test  ## the long versions of the tests: whole products,
 	  tests/test_no_canary_leaves.py tests/test_noninterference.py tests/test_noninterference_matrix.py \
 	  tests/test_attacks_pixels.py tests/test_attacks_search.py tests/catalog/test_catalog_thief.py \
 	  tests/test_search_worlds.py
+	SAFELIGHT_OPENAPI_EXAMPLES=40 $(VENV)/bin/python -m pytest -q -s --timeout 7200 tests/test_openapi.py
+
+crowd-test: install  ## 200 clients of every role at once for a minute: nobody gets what is another's, nothing fails
+	$(VENV)/bin/python tests/benchmarks/crowd.py --seconds 60 --clients 200
+
+audit: install  ## ask PyPI (SERVICE=osv: OSV) for known vulnerabilities of everything that is locked
+	$(VENV)/bin/pip-audit --strict --no-deps --disable-pip --vulnerability-service $(SERVICE) \
+	  -r requirements/lock.txt -r requirements/runtime.txt
 
 kill-test: install  ## 200 rounds of kill -9 during storing, screening and serving (minutes)
 	SAFELIGHT_KILL_ROUNDS=200 $(VENV)/bin/python -m pytest -q -s --timeout 7200 tests/test_kill.py

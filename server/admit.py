@@ -15,6 +15,7 @@ from server.errors import Forbidden, NotFound
 from server.glass import patient_of
 from server.metadata.pseudonyms import IdentityMapping, Names, Pseudonyms, domain_key, row_key_of_uid
 from server.model import (
+    RECIPIENT,
     Action,
     Ask,
     Caller,
@@ -26,13 +27,14 @@ from server.model import (
     InstanceRecord,
     MaskingLevel,
     Permit,
+    SeriesRecord,
     Share,
     StudyRecord,
     check_uid,
 )
 from server.model.kinds import kind_of
 from server.policy.decide import candidates, choose_role, may_ever
-from server.policy.words import RECIPIENT, PolicyBundle
+from server.policy.words import PolicyBundle
 from server.services import Services
 from server.sharing import accepted, decided, world_of
 
@@ -63,13 +65,19 @@ class View:
 class Admission:
     """A permit, the world it was found in, and the instances under the path, in the order of that world.
 
-    `left_out` is how many more are there, of kinds that do not leave at the level.
+    `left_out` is how many more are there, of kinds that do not leave at the level. `series` are those under a path that
+    was only looked at as a whole: their instances are not read yet, and some are there.
     """
 
     permit: Permit
     view: View
     instances: tuple[InstanceRecord, ...]
     left_out: int = 0
+    series: tuple[SeriesRecord, ...] = ()
+
+    @property
+    def study(self) -> StudyRecord:
+        return (self.series or self.instances)[0].study
 
 
 def forbidden(denied: Deny) -> Forbidden:
@@ -135,20 +143,53 @@ def admit(
     Raises `InvalidUID`, `Forbidden` (the role never has this action) or `NotFound` (there is nothing here for this
     caller, whether or not something exists).
     """
-    for uid in (study, series, instance):
+    return _admit(services, ask, action, (study, series, instance), whole=False)
+
+
+def admit_whole(
+    services: Services, ask: Ask, action: Action, *, study: str, series: str | None = None, instance: str | None = None
+) -> Admission:
+    """As `admit`; but of a path to no instance only its series are read, see `Admission.series`."""
+    return _admit(services, ask, action, (study, series, instance), whole=instance is None)
+
+
+def _admit(
+    services: Services, ask: Ask, action: Action, path: tuple[str, str | None, str | None], *, whole: bool
+) -> Admission:
+    for uid in path:
         if uid is not None:
             check_uid(uid)
     bundle = services.policy.current
     caller = acting(services, bundle, ask)
     for view in views(services, bundle, caller, action):
-        found = _instances(services, view, study, series, instance)
-        if not found:
+        originals = _originals(services, view, *path)
+        if originals is None:
             continue
-        record = found[0].study
+        parents: list[SeriesRecord] = []
+        found: list[InstanceRecord] = []
+        if whole:
+            parents = services.catalog.series_of(originals[0], originals[1] or None)
+        else:
+            found = _instances(services, *originals)
+        if not parents and not found:
+            continue
+        record = (parents or found)[0].study
         decision = decided(services, bundle, caller, view.shares, action, record)
         if isinstance(decision, Permit) and decision.level.name == view.level.name:
-            return Admission(permit=decision, view=view, instances=tuple(in_view_order(view, found)))
+            instances = tuple(in_view_order(view, found)) if found else ()
+            return Admission(permit=decision, view=view, instances=instances, series=tuple(parents))
     raise NotFound
+
+
+def instances_of(services: Services, admission: Admission) -> tuple[InstanceRecord, ...]:
+    """The instances of an admission of whole series, as they are now. Raises `NotFound` where none is left."""
+    alone = admission.series[0].series_instance_uid if len(admission.series) == 1 else None
+    rows = {one.row for one in admission.series}
+    every = services.catalog.instances_of(admission.study.study_instance_uid, alone)
+    found = [one for one in every if one.series.row in rows]
+    if not found:
+        raise NotFound
+    return tuple(in_view_order(admission.view, found))
 
 
 def leaves(level: MaskingLevel, one: InstanceRecord) -> bool:
@@ -193,15 +234,18 @@ def _number(view: View, attributes: Mapping[str, Mapping[str, object]], tag: int
     return False, float(value)
 
 
-def _instances(
+def _originals(
     services: Services, view: View, study: str, series: str | None, instance: str | None
-) -> list[InstanceRecord]:
-    originals = [original_uid(services, view, uid) if uid is not None else "" for uid in (study, series, instance)]
-    if any(uid is None for uid in originals):
-        return []
-    study_uid, series_uid, instance_uid = (uid or "" for uid in originals)
-    if instance_uid:
-        path = InstancePath(study=study_uid, series=series_uid, instance=instance_uid)
-        one = services.catalog.find_instance(path)
+) -> tuple[str, str, str] | None:
+    """The stored UIDs that this world writes so, "" for what the path does not name; None where it writes none so."""
+    found = [original_uid(services, view, uid) if uid is not None else "" for uid in (study, series, instance)]
+    if any(uid is None for uid in found):
+        return None
+    return found[0] or "", found[1] or "", found[2] or ""
+
+
+def _instances(services: Services, study: str, series: str, instance: str) -> list[InstanceRecord]:
+    if instance:
+        one = services.catalog.find_instance(InstancePath(study=study, series=series, instance=instance))
         return [one] if one else []
-    return services.catalog.instances_of(study_uid, series_uid or None)
+    return services.catalog.instances_of(study, series or None)

@@ -6,21 +6,13 @@ README's table, so that none of them can say what the others do not.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from server.model import Act, Action
 from server.negotiate import EXPLICIT_LITTLE_ENDIAN, LOSSLESS_SYNTAXES, NATIVE_SYNTAXES, Offer
+from server.parameters import ACCEPT, CHARSET, RENDER, SEARCH, THUMBNAIL, WADO, Parameter
 
 PREFIX = "/dicomweb"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Parameter:
-    """A query parameter: what it means, and a value that is taken wherever it is listed."""
-
-    name: str
-    says: str
-    example: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,56 +76,9 @@ def _in_parts(offers: tuple[Offer, ...]) -> tuple[Offer, ...]:
     return tuple(Offer(media_type=one.media_type, multipart=True) for one in offers)
 
 
-_ACCEPT = Parameter(name="accept", says="a media type, before the Accept header", example="*/*")
-_CHARSET = Parameter(name="charset", says="only UTF-8 is sent", example="utf-8")
-_ICC = Parameter(name="iccprofile", says="no, yes, srgb, adobergb, rommrgb or displayp3; none in GIF", example="srgb")
-_ANNOTATION = Parameter(
-    name="annotation", says="patient,technique: as the level tells them", example="patient,technique"
-)
-_QUALITY = Parameter(name="quality", says="JPEG quality, 1 to 100", example="80")
-_VIEWPORT = Parameter(name="viewport", says="width,height[,x,y,w,h]; a negative w or h mirrors", example="8,8")
-_SMALL = Parameter(name="viewport", says="width,height", example="8,8")
-_WINDOW = Parameter(name="window", says="center,width,linear|linear-exact|sigmoid", example="100,50,linear")
 _TAKEN = (
     *('multipart/related; type="application/dicom"', "application/dicom"),
     *('multipart/related; type="application/dicom+json"', 'multipart/related; type="application/dicom+xml"'),
-)
-_RENDER = (_ACCEPT, _CHARSET, _ANNOTATION, _ICC, _QUALITY, _VIEWPORT, _WINDOW)
-_THUMBNAIL = (_ACCEPT, _CHARSET, _ICC, _QUALITY, _SMALL)
-_SEARCH = (
-    _ACCEPT,
-    _CHARSET,
-    Parameter(name="{attribute}", says="keyword, ggggeeee or a dotted path: a value to match", example=""),
-    Parameter(name="includefield", says="an attribute, a list of them, or all", example="PatientName"),
-    Parameter(name="limit", says="at most so many results, never more than 1 000", example="10"),
-    Parameter(name="offset", says="leave out so many results", example="0"),
-    Parameter(name="fuzzymatching", says="true matches names more loosely", example="false"),
-    Parameter(name="emptyvaluematching", says="true or false", example="false"),
-    Parameter(name="multiplevaluematching", says="true or false", example="false"),
-)
-_WADO = tuple(
-    Parameter(name=name, says=says, example=example)
-    for name, says, example in (
-        ("requestType", "WADO", "WADO"),
-        ("studyUID", "a UID", ""),
-        ("seriesUID", "a UID", ""),
-        ("objectUID", "a UID", ""),
-        ("contentType", "a media type", "image/png"),
-        ("charset", "only UTF-8 is sent", "utf-8"),
-        ("transferSyntax", "of application/dicom", EXPLICIT_LITTLE_ENDIAN),
-        ("anonymize", "yes, with application/dicom: de-identified under a new UID", "yes"),
-        ("region", "left,top,right,bottom, each from 0 to 1", "0,0,0.5,0.5"),
-        ("frameNumber", "one number, from 1", "1"),
-        ("rows", "at most so many", "8"),
-        ("columns", "at most so many", "8"),
-        ("windowCenter", "together with windowWidth", "100"),
-        ("windowWidth", "together with windowCenter", "50"),
-        ("imageQuality", "JPEG quality, 1 to 100", "80"),
-        ("annotation", "patient,technique: as the level tells them", "patient,technique"),
-        ("iccprofile", "no, yes, srgb, adobergb, rommrgb or displayp3", "srgb"),
-        ("presentationSeriesUID", "together with presentationUID: a presentation state of the same study", ""),
-        ("presentationUID", "together with presentationSeriesUID", ""),
-    )
 )
 
 _READ = (200, 304, 400, 401, 403, 404, 406, 500, 503)
@@ -151,7 +96,7 @@ _LEVELS = (("Study", _STUDY), ("Series", _SERIES), ("Instance", _INSTANCE))
 def _search(name: str, template: str) -> Row:
     return Row(
         name=f"Search for {name}", service="Search", section="10.6", method="GET", template=template,
-        action=Action.SEARCH, offers=_METADATA, parameters=_SEARCH, statuses=_FOUND,
+        action=Action.SEARCH, offers=_METADATA, parameters=SEARCH, statuses=_FOUND,
     )  # fmt: skip
 
 
@@ -160,7 +105,7 @@ def _retrieve(
     template: str,
     action: Action,
     offers: tuple[Offer, ...],
-    parameters: tuple[Parameter, ...] = (_ACCEPT, _CHARSET),
+    parameters: tuple[Parameter, ...] = (ACCEPT, CHARSET),
 ) -> Row:
     return Row(
         name=f"Retrieve {name}", service=_SERVICES[action], section="10.4", method="GET", template=template,
@@ -183,7 +128,7 @@ _SERVICES = {
     Action.RETRIEVE_RENDERED: "Retrieve rendered",
     Action.RETRIEVE_THUMBNAIL: "Retrieve thumbnail",
 }
-_DICOMWEB: tuple[Row, ...] = (
+_MEASURED: tuple[Row, ...] = (
     _search("Studies", f"{PREFIX}/studies"),
     _search("Series", f"{PREFIX}/series"),
     _search("Instances", f"{PREFIX}/instances"),
@@ -200,21 +145,31 @@ _DICOMWEB: tuple[Row, ...] = (
     _retrieve("Masked Regions", f"{_INSTANCE}/masked-regions", Action.RETRIEVE_METADATA, _plain("application/json")),
     _retrieve("Frames", _FRAME_LIST, Action.RETRIEVE_FRAMES, _FRAMES),
     *(
-        _retrieve(f"Rendered {name}", f"{at}/rendered", Action.RETRIEVE_RENDERED, offers, _RENDER)
+        _retrieve(f"Rendered {name}", f"{at}/rendered", Action.RETRIEVE_RENDERED, offers, RENDER)
         for name, at in (*_LEVELS, ("Frames", _FRAME_LIST))
         for texts in [() if at == _FRAME_LIST else _TEXTS + _in_parts(_TEXTS)]
         for offers in [_PICTURES + _in_parts(_PICTURES) + texts]
     ),
     *(
-        _retrieve(f"{name} Thumbnail", f"{at}/thumbnail", Action.RETRIEVE_THUMBNAIL, _SMALL_PICTURES, _THUMBNAIL)
+        _retrieve(f"{name} Thumbnail", f"{at}/thumbnail", Action.RETRIEVE_THUMBNAIL, _SMALL_PICTURES, THUMBNAIL)
         for name, at in (*_LEVELS, ("Frames", _FRAME_LIST))
     ),
     Row(
         name="Retrieve by URI", service="WADO-URI", section="9.4", method="GET", template="/wado",
         action=Action.RETRIEVE_INSTANCE, offers=(*_PICTURES, *_TEXTS, *_plain("application/dicom")),
-        parameters=_WADO, statuses=_READ,
+        parameters=WADO, statuses=_READ,
     ),
 )  # fmt: skip
+
+
+def _whole(row: Row) -> Row:
+    """A row with what each may answer besides: an address that is not listened to, a person who asks too much, a film
+    or a journal that cannot be opened for now."""
+    more = {429} if row.action is None else {400, 401, 429, 500, 503}
+    return replace(row, statuses=tuple(sorted({*row.statuses, *more})))
+
+
+_DICOMWEB = tuple(map(_whole, _MEASURED))
 CAPABILITIES = _plain("application/vnd.sun.wadl+xml", "application/json")
 _PUBLISHED = tuple(dict.fromkeys((PREFIX, f"{PREFIX}/", *(row.template for row in _DICOMWEB))))
 
@@ -222,17 +177,27 @@ _PUBLISHED = tuple(dict.fromkeys((PREFIX, f"{PREFIX}/", *(row.template for row i
 _REVIEWED = "/review/studies/{study}/series/{series}/instances/{instance}"
 
 
+_UP_TO = Parameter(name="limit", says="at most so many, up to 1 000", example="10")
+_ASKED = {
+    "Review Queue": (_UP_TO,),
+    "Read Journal": (
+        _UP_TO,
+        Parameter(name="after", says="only entries after this number", example="0"),
+        Parameter(name="kind", says="only entries of this kind, e.g. break-glass", example="refusal"),
+    ),
+}
+
+
 def _own(name: str, method: str, template: str, action: Action | Act | None, media_type: str, *more: int) -> Row:
     """A resource that no DICOM standard describes: pages, governance, health."""
     return Row(
         name=name, service="Own", section="", method=method, template=template, action=action,
-        offers=_plain(media_type) if media_type else (), statuses=more,
+        offers=_plain(media_type) if media_type else (), statuses=more, parameters=_ASKED.get(name, ()),
     )  # fmt: skip
 
 
 _HTML = "text/html"
-TABLE: tuple[Row, ...] = (
-    *_DICOMWEB,
+_OTHERS: tuple[Row, ...] = (
     *(
         Row(
             name="Retrieve Capabilities", service="Capabilities", section="8.9", method="OPTIONS", template=template,
@@ -247,7 +212,7 @@ TABLE: tuple[Row, ...] = (
     _own("OpenAPI Description", "GET", "/openapi.json", None, "application/json", 200),
     _own("Review Queue", "GET", "/review", Action.READ_QUEUE, "application/json", 200, 400, 401, 403),
     _own("Review Film", "GET", _REVIEWED, Action.READ_QUEUE, "application/json", 200, 400, 401, 403, 404),
-    _own("Settle Film", "PUT", _REVIEWED, Action.SETTLE, "", 204, 400, 401, 403, 404, 409, 412),
+    _own("Settle Film", "PUT", _REVIEWED, Action.SETTLE, "application/json", 200, 400, 401, 403, 404, 409, 412),
     _own("Metrics", "GET", "/metrics", Action.READ_STATUS, "text/plain", 200, 401, 403),
     _own("Set Labels", "PUT", "/labels/studies/{study}", Action.LABEL, "", 204, 400, 401, 403, 404),
     _own("Labels", "GET", "/labels/studies/{study}", Action.LABEL, "application/json", 200, 400, 401, 403, 404),
@@ -258,6 +223,8 @@ TABLE: tuple[Row, ...] = (
         "Break Glass", "POST", "/break-glass/studies/{study}", Action.BREAK_GLASS, "application/json",
         200, 400, 401, 403, 404,
     ),
+    _own("Broken Glass", "GET", "/break-glass", Action.REVIEW_GLASS, "application/json", 200, 403),
+    _own("Review Glass", "POST", "/break-glass/{entry}/review", Action.REVIEW_GLASS, "", 204, 403, 404, 409),
     _own("Share", "POST", "/shares", Action.SHARE, "application/json", 201, 400, 401, 403, 404, 429),
     _own("Shares", "GET", "/shares", Action.READ_SHARES, "application/json", 200, 401, 403),
     _own("Accept Share", "POST", "/accepted-shares", Action.ACCEPT_SHARE, "application/json", 200, 400, 401, 403, 404),
@@ -266,15 +233,21 @@ TABLE: tuple[Row, ...] = (
     _own("Read Journal", "GET", "/audit/entries", Action.READ_AUDIT, "application/json", 200, 400, 401, 403),
     _own("Studies Page", "GET", "/", Action.SEARCH, _HTML, 200, 400),
     _own("Film Page", "GET", "/films/{study}/{series}/{instance}", Action.RETRIEVE_RENDERED, _HTML, 200, 303, 403, 404),
+    _own("Governance Page", "GET", "/governance", Act.GOVERN, _HTML, 200, 303, 403),
+    _own("Label Form", "POST", "/governance/labels", Action.LABEL, "", 303, 403, 404, 413),
+    _own("Consent Form", "POST", "/governance/consents", Action.RECORD_CONSENT, "", 303, 403, 404, 413),
+    _own("Approval Form", "POST", "/governance/projects", Action.APPROVE_PROJECT, "", 303, 403, 413),
+    _own("Review Form", "POST", "/governance/reviews", Action.REVIEW_GLASS, "", 303, 403, 404, 409, 413),
     _own("Sign In", "GET", "/sign-in", Act.SIGN_IN, "", 303, 400, 503),
     _own("Sign In Answer", "GET", "/callback", Act.SIGN_IN, _HTML, 200, 400, 401),
-    _own("Choose Role", "POST", "/role", Act.CHOOSE_ROLE, "", 303, 400, 401, 403),
-    _own("Sign Out", "POST", "/sign-out", Act.SIGN_OUT, _HTML, 200, 400, 401),
-    _own("Back-Channel Logout", "POST", "/backchannel-logout", Act.SIGN_OUT, "", 200, 400),
+    _own("Choose Role", "POST", "/role", Act.CHOOSE_ROLE, "", 303, 400, 401, 403, 413),
+    _own("Sign Out", "POST", "/sign-out", Act.SIGN_OUT, _HTML, 200, 400, 401, 413),
+    _own("Back-Channel Logout", "POST", "/backchannel-logout", Act.SIGN_OUT, "", 200, 400, 413),
     _own("Health", "GET", "/healthz", None, "text/plain", 200, 503),
     _own("Protected Resource", "GET", "/.well-known/oauth-protected-resource", None, "application/json", 200),
     _own("Static File", "GET", "/static/{filename}", None, "", 200, 404),
 )  # fmt: skip
+TABLE: tuple[Row, ...] = (*_DICOMWEB, *map(_whole, _OTHERS))
 
 
 def described(template: str) -> tuple[Row, ...]:

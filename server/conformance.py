@@ -6,7 +6,6 @@ from collections.abc import Iterable, Sequence
 from xml.etree import ElementTree as Xml
 
 from server.capabilities import PREFIX, TABLE, Row, described
-from server.model import Act
 from server.negotiate import Offer
 from server.services import Services
 
@@ -129,64 +128,6 @@ def statement(services: Services) -> dict[str, object]:
         "levels": {level.name: level.description for level in bundle.levels.values()},
         "roles": {role: list(ladder) for role, ladder in bundle.ladders.items()},
     }
-
-
-def openapi(services: Services) -> dict[str, object]:
-    """The whole table as an OpenAPI 3.1 description."""
-    paths: dict[str, dict[str, object]] = {}
-    for row in TABLE:
-        # What a template variable may hold is not said there; `filename` and `element` may hold slashes.
-        paths.setdefault(row.template, {})[row.method.lower()] = _operation(row)
-    settings = services.settings
-    discovery = f"{settings.issuer}/.well-known/openid-configuration"
-    return {
-        "openapi": "3.1.0",
-        "info": {"title": "Safelight", "version": "1", "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"}},
-        "servers": [{"url": settings.public_url}],
-        "security": [{"token": []}],
-        "paths": paths,
-        "components": {"securitySchemes": {"token": {"type": "openIdConnect", "openIdConnectUrl": discovery}}},
-    }
-
-
-def _operation(row: Row) -> dict[str, object]:
-    variables = [part[1:-1] for part in row.template.split("/") if part.startswith("{")]
-    text = {"type": "string"}
-    parameters: list[dict[str, object]] = [
-        {"name": name, "in": "path", "required": True, "schema": text} for name in variables
-    ]
-    parameters += [
-        {"name": one.name.strip("{}"), "in": "query", "description": one.says, "schema": text} for one in row.parameters
-    ]
-    content: dict[str, object] = {spelled(offer): {} for offer in row.offers}
-    unique = f"{row.identifier}-{row.template}" if row.method == "OPTIONS" else row.identifier
-    found: dict[str, object] = {
-        "operationId": unique,
-        "summary": row.name,
-        "tags": [row.service],
-        "parameters": parameters,
-        "responses": {
-            str(status): {"description": _STATUS[status], **({"content": content} if status in (200, 202) else {})}
-            for status in row.statuses
-        },
-    }
-    if row.takes:
-        found["requestBody"] = {"required": True, "content": {media_type: {} for media_type in row.takes}}
-    if row.action is None or isinstance(row.action, Act) or row.template == "/" or row.template.startswith("/films/"):
-        # Nobody needs a token there: it is open, or a page that asks to sign in.
-        found["security"] = []
-    return found
-
-
-_STATUS = {
-    200: "answered", 201: "made", 202: "stored in part, or with warnings", 204: "done, or nothing is found",
-    206: "a part of it",
-    303: "see there", 304: "not modified", 400: "the request is malformed", 401: "no valid token",
-    403: "the acting role never has this", 404: "nothing here that this caller may see",
-    406: "no such representation", 409: "nothing was stored", 412: "it has changed since it was read",
-    413: "too large", 415: "media type not taken",
-    416: "no such range", 429: "too many", 500: "the answer could not be made", 503: "try again later",
-}  # fmt: skip
 
 
 def markdown() -> str:

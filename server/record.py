@@ -43,13 +43,21 @@ def event(ask: Ask, subject: Subject, kind: str, status: int, *, reason: str = "
     )
 
 
-def answer(services: Services, ask: Ask, subject: Subject, representation: Representation) -> Representation:
+def body_digest(services: Services, body: bytes) -> bytes:
+    """What the journal says of a body: its keyed digest, 32 bytes."""
+    return hmac.digest(services.digest_key, body, "sha256")
+
+
+def answer(
+    services: Services, ask: Ask, subject: Subject, representation: Representation, known: bytes = b""
+) -> Representation:
     """Make the entry durable and hand the representation on. Raises `AuditUnavailable`, and then there is no answer.
 
     A body that is streamed gets its entry before the first byte and a closing one with the digest of what was sent.
+    `known` is the `body_digest` of the body, where it was computed before.
     """
     if isinstance(representation.body, bytes):
-        digest = hmac.new(services.digest_key, representation.body, hashlib.sha256).hexdigest()
+        digest = (known or body_digest(services, representation.body)).hex()
         services.journal.append(event(ask, subject, "answer", representation.status, digest=digest))
         return representation
     services.journal.append(event(ask, subject, "opening", representation.status))

@@ -75,7 +75,7 @@ def rendered(
     # Whatever is asked for is answered in that form where there is anything in that form.
     if choice.media_type in _WRITERS and not reports and films:
         transaction = replace(transaction, choice=among(False))  # noqa: FBT003
-    elif choice.media_type not in _WRITERS and not films and not states and reports:
+    elif choice.media_type not in _WRITERS and not films and not states and reports and wanted.numbers is None:
         transaction = replace(transaction, choice=among(True))  # noqa: FBT003
     if transaction.choice.media_type in _WRITERS:
         return _told(transaction, reports, wanted)
@@ -159,7 +159,7 @@ def _warned(answer: Representation, wanted: Wanted) -> Representation:
 def _bodies(transaction: Transaction, shots: Sequence[Shot], level: MaskingLevel, wanted: Wanted) -> Iterator[bytes]:
     media_type = transaction.choice.media_type
     for shot in shots:
-        original = unseal(transaction.services, shot.record)
+        original = unseal(transaction.services, shot.record, transaction.key_of)
         animated = media_type == "image/gif" and shot.numbers is None
         every = range(1, shot.record.number_of_frames + 1)
         numbers: Sequence[int] = every if animated else (shot.numbers or (1,))

@@ -61,7 +61,7 @@ def _told(
 
 def part10(transaction: Transaction, one: InstanceRecord, transfer_syntax: str) -> bytes:
     """One instance as a new Part 10 file, encoded from masked samples."""
-    original = unseal(transaction.services, one)
+    original = unseal(transaction.services, one, transaction.key_of)
     names = transaction.view.names(one.study, original.row_keys)
     masked = sent_dataset(described(transaction.services, original), transaction.view.level, names, transaction.shared)
     return b"".join(write(masked, transfer_syntax, _pixels(transaction, original, transfer_syntax)))

@@ -34,7 +34,7 @@ class Film:
 def metadata(services: Services, ask: Ask, choice: Choice, **path: str) -> Representation:
     """The attributes of every instance below the path (PS3.18 section 10.4.1.1.2): together in the DICOM JSON model, or
     in parts, one XML document of the Native DICOM Model each."""
-    transaction = Transaction.begin(services, ask, Action.RETRIEVE_METADATA, choice, path)
+    transaction = Transaction.begin(services, ask, Action.RETRIEVE_METADATA, choice, path, whole=True)
     if choice.multipart:
         documents = (
             Part(media_type=choice.media_type, body=document, headers={"Content-Location": location})
@@ -90,7 +90,7 @@ def frames(services: Services, ask: Ask, choice: Choice, *, numbers: Sequence[in
 
     @cache
     def original() -> Original:
-        opened = unseal(services, record)
+        opened = unseal(services, record, transaction.key_of)
         check_numbers(opened, numbers)
         return opened
 
@@ -99,7 +99,7 @@ def frames(services: Services, ask: Ask, choice: Choice, *, numbers: Sequence[in
             return represent.frame(transaction, original(), number, syntax)
 
         # Uncompressed samples are made as fast as they are read.
-        return develop() if syntax in NATIVE_SYNTAXES else transaction.kept(develop, f"frame/{number}")
+        return develop() if syntax in NATIVE_SYNTAXES else transaction.kept(develop, f"frame/{number}").body
 
     if len(numbers) > 1 or not record.number_of_frames:
         # Whatever is wrong is told before the answer begins.

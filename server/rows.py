@@ -32,10 +32,19 @@ class Candidate:
 
 @dataclass(frozen=True, kw_only=True)
 class Match(Candidate):
-    """A candidate that the caller may see, at its permit; `prepared` is its row as it is sent, if there is one."""
+    """A candidate that the caller may see, at its permit."""
 
     permit: Permit
-    prepared: bytes | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ready:
+    """A study that the caller may see, by its row in the catalogue, and its line of the answer as it is sent."""
+
+    view: View
+    row: bytes
+    permit: Permit
+    body: bytes
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -26,7 +26,7 @@ from server.part_pages import in_order, part_page
 from server.policy.decide import decide_many
 from server.policy.words import PolicyBundle
 from server.query import Query, SearchLevel
-from server.rows import Match, masked_for, order_of, row_of
+from server.rows import Match, Ready, masked_for, order_of, row_of
 from server.services import Services
 from server.sharing import decided
 from server.worlds import Prepared, prepared
@@ -67,7 +67,7 @@ def search(
     With `xml` each row is a part of its own, written from what is its row in JSON (PS3.18 section 8.7.3.2).
     """
     found, more = _page(services, ask, query, study, series)
-    rows = [match.prepared or orjson.dumps(row_of(services, match, query.level)) for match in found]
+    rows = [one.body if isinstance(one, Ready) else orjson.dumps(row_of(services, one, query.level)) for one in found]
     headers = {}
     if more:
         told = f"{more}" if more < COUNTED else f"{COUNTED} or more"
@@ -93,13 +93,16 @@ def table(services: Services, ask: Ask, *, limit: int) -> list[StudyRow]:
     query = Query(level=SearchLevel.STUDY, keys=(), limit=limit, offset=0)
     found, _ = _page(services, ask, query, None, None)
     rows = []
+    ready = services.catalog.studies_at([one.row for one in found if isinstance(one, Ready)])
     for match in found:
-        instances = in_view_order(match.view, services.catalog.instances_of(match.study.study_instance_uid))
-        first = next(iter(instances), None)
+        if isinstance(match, Ready):
+            study, values = ready[match.row].record, orjson.loads(match.body)
+        else:
+            study, values = match.study, row_of(services, match, SearchLevel.STUDY)
+        first = next(iter(in_view_order(match.view, services.catalog.instances_of(study.study_instance_uid))), None)
         if first is None:
             continue
-        values = orjson.loads(match.prepared) if match.prepared else row_of(services, match, SearchLevel.STUDY)
-        names = match.view.names(match.study, {**first.series.row_keys, **first.row_keys})
+        names = match.view.names(study, {**first.series.row_keys, **first.row_keys})
         rows.append(
             StudyRow(
                 study=names.uid(first.path.study),
@@ -126,14 +129,16 @@ def _text(row: Mapping[str, Mapping[str, object]], tag: int) -> str:
     return ", ".join(str(one.get("Alphabetic", "")) if isinstance(one, dict) else str(one) for one in values)
 
 
-def _page(services: Services, ask: Ask, query: Query, study: str | None, series: str | None) -> tuple[list[Match], int]:
+def _page(
+    services: Services, ask: Ask, query: Query, study: str | None, series: str | None
+) -> tuple[list[Match | Ready], int]:
     """The rows of one page and how many more there are, counted up to `COUNTED`."""
     for uid in (study, series):
         if uid is not None:
             check_uid(uid)
     bundle = services.policy.current
     caller = acting(services, bundle, ask)
-    page: list[Match] = []
+    page: list[Match | Ready] = []
     count = 0
     for view in views(services, bundle, caller, Action.SEARCH):
         # What of the page falls into this world, whose matches come after those of the worlds before.

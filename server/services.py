@@ -9,8 +9,9 @@ import hashlib
 import os
 import secrets
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -81,6 +82,12 @@ class Services:
     digest_key: bytes
     etag_key: bytes
     engine: Engine
+
+    @contextmanager
+    def at_once(self) -> Iterator[Services]:
+        """These services with the catalogue as it is at one moment; see `Catalog.at_once`."""
+        with self.catalog.at_once() as catalog:
+            yield replace(self, catalog=catalog)
 
     def study_key(self, study_instance_uid: str) -> bytes:
         """The data key of a study, made at first use. Raises `KeyUnavailable`, `SealBroken`."""

@@ -17,11 +17,11 @@ _WORDS = frozenset({"algorithms", "token_types", "viewer_origins", "proof_roles"
 _TABLES = frozenset({"claims", "must_say", "role_names"})
 _WHOLE = frozenset({
     "port", "workers", "threads", "max_request_bytes", "max_object_bytes", "decoder_bytes", "decodes", "cache_bytes",
-    "answer_bytes", "failures_per_minute", "requests_per_minute",
+    "answer_bytes", "failures_per_minute", "requests_per_minute", "slowest_bytes_per_second",
 })  # fmt: skip
 _SECONDS = frozenset({
     "decoder_seconds", "decode_wait_seconds", "policy_reload_seconds", "token_cache_seconds", "session_seconds",
-    "session_idle_seconds", "longest_token_seconds",
+    "session_idle_seconds", "longest_token_seconds", "head_seconds", "stall_seconds",
 })  # fmt: skip
 _TEXTS = frozenset({
     "issuer", "audience", "label", "audience_claim", "client_claim", "token_id_claim", "client_id", "client_secret",

@@ -26,7 +26,8 @@ OFFICERS = ("system-administrator", "security-administrator", "security-auditor"
 STEP_UP: Mapping[str, Freshness] = {
     action.value: Freshness(max_age=3600)
     for action in (
-        *(Action.LABEL, Action.APPROVE_PROJECT, Action.SETTLE, Action.READ_AUDIT, Action.BREAK_GLASS, Action.SHARE),
+        *(Action.LABEL, Action.APPROVE_PROJECT, Action.SETTLE, Action.READ_AUDIT),
+        *(Action.BREAK_GLASS, Action.REVIEW_GLASS, Action.SHARE),
     )
 }
 _REPOSITORY_POLICIES = Path(__file__).resolve().parent.parent / "policies"
@@ -51,7 +52,9 @@ class Settings:
     (CIDR), `time_zone` is the hospital's (IANA), for rules that look at either. `max_request_bytes` bounds one request
     body, `max_object_bytes` one inflated object. `decodes` is how many frames one worker decodes and masks at a time,
     `decode_wait_seconds` how long a request waits for its turn; `cache_bytes` bounds the prepared forms, `answer_bytes`
-    the masked answers that are kept.
+    the masked answers that are kept. `head_seconds` is how long the head of a request may take to come (and TLS to be
+    agreed on), `stall_seconds` how long body or answer may stand still, `slowest_bytes_per_second` how slowly they may
+    go.
     """
 
     data: Path
@@ -91,6 +94,9 @@ class Settings:
     proxies: tuple[str, ...] = ()
     failures_per_minute: int = 30
     requests_per_minute: int = 12_000
+    head_seconds: float = 10.0
+    stall_seconds: float = 20.0
+    slowest_bytes_per_second: int = 8192
     step_up: Mapping[str, Freshness] = field(default_factory=lambda: dict(STEP_UP))
 
     @property

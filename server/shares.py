@@ -16,9 +16,9 @@ from server import record
 from server.admit import acting, admit
 from server.errors import BadRequest, Forbidden, NotFound, TooMany
 from server.govern import allowed
-from server.model import Action, Ask, Caller, Deny, Permit, Purpose, Representation, Share
+from server.model import RECIPIENT, Action, Ask, Caller, Deny, Permit, Purpose, Representation, Share
 from server.policy.decide import choose_role, decide, govern
-from server.policy.words import RECIPIENT, PolicyBundle
+from server.policy.words import PolicyBundle
 from server.services import Services
 from server.sharing import with_share, world_of
 

@@ -7,9 +7,9 @@ from dataclasses import replace
 
 from server.circumstances import placed
 from server.glass import opened
-from server.model import Action, Ask, Caller, Decision, Permit, Share, Shared, StudyRecord
+from server.model import RECIPIENT, Action, Ask, Caller, Decision, Permit, Share, Shared, StudyRecord
 from server.policy.decide import decide
-from server.policy.words import RECIPIENT, PolicyBundle
+from server.policy.words import PolicyBundle
 from server.services import Services
 
 

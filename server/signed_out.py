@@ -33,10 +33,11 @@ def check(services: Services, *, issuer: str, subject: str, session: str, since:
         raise Unauthenticated("the issuer is not ours any more", error="")
     if not settings.client_id:
         return  # nobody signs in there by this server, so nobody tells it of a logout
-    for kind, name in (("subject", subject), ("session", session)):
-        if not name:
-            continue
-        at = services.catalog.get_session(logout_mark(issuer, kind, name), services.clock())
-        # A token of the very second of the logout may be from before it.
-        if at is not None and since <= float(json.loads(at)):
-            raise Unauthenticated("the person has logged out at the issuer")
+    with services.at_once() as house:
+        for kind, name in (("subject", subject), ("session", session)):
+            if not name:
+                continue
+            at = house.catalog.get_session(logout_mark(issuer, kind, name), house.clock())
+            # A token of the very second of the logout may be from before it.
+            if at is not None and since <= float(json.loads(at)):
+                raise Unauthenticated("the person has logged out at the issuer")

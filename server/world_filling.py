@@ -2,34 +2,39 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import orjson
 
 from server.admit import View
-from server.catalog.listing import Held, Line, Listing
+from server.catalog.lines import Line, Told, Who
+from server.catalog.listing import Held, Listing
 from server.catalog.worlds import Filled, World
 from server.errors import SealBroken
 from server.metadata.deidentify import Shared
 from server.metadata.match import searchable, value_keys
 from server.model import Caller, StudyRecord
 from server.policy.facts import Unusable, study_facts
-from server.policy.mentions import STUDY_ATTRIBUTES, looked_at
-from server.policy.words import PolicyBundle
+from server.policy.mentions import STUDY_ATTRIBUTES
+from server.policy.words import PolicyBundle, Sight
 from server.rows import Candidate, Contents, order_of, study_row
 from server.services import Services
 from server.vault.envelope import derive
 from server.vault.rows import RowSealer
 
-MOST = 200_000
+MOST = 1_000_000
 """Above so many studies there is no world of them."""
 STEP = 2_000
 """How many studies one search prepares at most, beside its own work."""
 CHUNK = 250
 _PENDING = 64
 _ENTRY_BYTES = 4096
+_LENGTHS = struct.Struct(">II")
+_HEAD = 32 + _LENGTHS.size
+_UNUSABLE = "unusable"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +52,7 @@ class Asked:
 def asked_in(services: Services, bundle: PolicyBundle, caller: Caller, view: View) -> Asked:
     """The name and the key of a world both come from the project's key, so that they end with it."""
     level = f"{view.level.name}/{view.level.fingerprint}/{bundle.fingerprint}/{services.settings.public_url}"
-    key = derive(view.domain or services.digest_key, f"safelight searches/3/{level}")
+    key = derive(view.domain or services.digest_key, f"safelight searches/5/{level}")
     project = caller.project if view.domain is not None else None
     return Asked(
         services=services,
@@ -105,7 +110,7 @@ def _keep_up(asked: Asked, held: Held, listing: Listing, changes: int) -> None:
     for start in range(0, len(rows), CHUNK):
         chunk = rows[start : start + CHUNK]
         for row, (_, sealed, line) in zip(chunk, _entries(asked, chunk), strict=True):
-            listing.add(line, value_keys)
+            listing.add(line)
             held.pending[row] = (changed[row], sealed)
     listing.changes = changes
     if len(held.pending) < _PENDING:
@@ -122,18 +127,43 @@ def _keep_up(asked: Asked, held: Held, listing: Listing, changes: int) -> None:
 
 def _read(asked: Asked, state: Filled) -> Listing:
     """Read a complete world into memory."""
-    listing = Listing(changes=state.changes, told_apart=told_apart(asked))
+    listing = Listing(changes=state.changes, told_apart=told_apart(asked), keys=value_keys)
     for token, sealed in asked.services.catalog.world_entries(asked.world):
-        listing.add(opened(asked, token, sealed)[0], value_keys)
+        listing.load(opened(asked, token, sealed).line)
     return listing
 
 
-def told_apart(asked: Asked) -> dict[str, frozenset[str]]:
+def told_apart(asked: Asked) -> dict[str, Told]:
     """The roles that search in this world, with what the rules for each look at; without those for whom time plays a
     part, since what depends on the hour is decided at the hour."""
     roles = (role for role in asked.bundle.ladders if asked.view.level.name in asked.bundle.ladders[role])
-    told = {role: looked_at(asked.bundle.book, role) for role in roles}
-    return {role: names for role, names in told.items() if "age_hours" not in names}
+    told = {role: asked.bundle.book.sights[role] for role in roles}
+    return {
+        role: Told(
+            whole=frozenset(name for name, sight in sights.items() if sight is Sight.VALUE) | {_UNUSABLE},
+            own=frozenset(name for name, sight in sights.items() if sight is Sight.OWN),
+        )
+        for role, sights in told.items()
+        if "age_hours" not in sights
+    }
+
+
+def who(asked: Asked) -> Who:
+    """The caller as a world tells them apart, with all of theirs that studies are held against."""
+    caller = asked.caller
+    patient = caller.patient
+    own = {
+        "departments": sorted(caller.departments),
+        "care_team": [caller.subject],
+        "stored_by": [caller.subject],
+        "patient": [_patient((patient.issuer, patient.patient_id))] if patient else [],
+    }
+    return Who(role=caller.acting_role or "", caller=caller, own=own)
+
+
+def _patient(patient: Sequence[str]) -> str:
+    """Lengths first, so that no two patients are written alike."""
+    return "".join(f"{len(part)}:{part}" for part in patient)
 
 
 def drop(asked: Asked, held: Held) -> None:
@@ -154,7 +184,7 @@ def _entries(asked: Asked, rows: Sequence[bytes]) -> Iterator[tuple[bytes, bytes
         contents = Contents(series=outline.series, count=len(outline.instances), instances=sum(outline.instances))
         one = Candidate(view=asked.view, study=record, shared=shared)
         masked, body = study_row(url, one, contents)
-        order = found[row].sequence.to_bytes(8, "big") if asked.view.domain is None else order_of(one)[0].encode()
+        order = f"{found[row].sequence:016x}" if asked.view.domain is None else order_of(one)[0]
         facts = _facts(asked, record)
         line = Line(
             row=row,
@@ -162,42 +192,59 @@ def _entries(asked: Asked, rows: Sequence[bytes]) -> Iterator[tuple[bytes, bytes
             order=order,
             values=searchable(masked.elements),
             facts=_frozen(facts),
+            members=_members(facts),
             series=contents.count,
             instances=contents.instances,
         )
-        value = [
-            row.hex(),
-            record.revision.hex(),
-            order.hex(),
-            [[tag, vr, values] for tag, (vr, values) in line.values.items()],
-            facts,
-            line.series,
-            line.instances,
-            orjson.dumps(body).decode(),
-        ]
+        values = [[tag, vr, found] for tag, (vr, found) in line.values.items()]
+        told = orjson.dumps([order, values, facts, line.series, line.instances])
         token = catalog.entry_token(asked.world, row)
-        plain = orjson.dumps(value)
+        written = orjson.dumps(body)
+        plain = row + record.revision + _LENGTHS.pack(len(told), len(written)) + told + written
         size = _ENTRY_BYTES
         while size < len(plain):
             size *= 2
         yield token, asked.sealer.seal("world_entries", token.hex(), plain.ljust(size, b" ")), line
 
 
-def opened(asked: Asked, token: bytes, sealed: bytes) -> tuple[Line, bytes]:
-    """The line and the row of an entry. Raises `SealBroken`."""
-    row, revision, order, values, facts, series, instances, body = orjson.loads(
-        asked.sealer.open("world_entries", token.hex(), sealed)
-    )
-    line = Line(
-        row=bytes.fromhex(row),
-        revision=bytes.fromhex(revision),
-        order=bytes.fromhex(order),
-        values={tag: (vr, found) for tag, vr, found in values},
-        facts=_frozen(facts),
-        series=series,
-        instances=instances,
-    )
-    return line, cast(str, body).encode()
+@dataclass(frozen=True)
+class Entered:
+    """An entry as it is sealed: a row, and what is read of it where it is asked for."""
+
+    _plain: bytes
+
+    @property
+    def row(self) -> bytes:
+        return self._plain[:16]
+
+    @property
+    def revision(self) -> bytes:
+        return self._plain[16:32]
+
+    @property
+    def body(self) -> bytes:
+        told, written = _LENGTHS.unpack_from(self._plain, 32)
+        return self._plain[_HEAD + told : _HEAD + told + written]
+
+    @property
+    def line(self) -> Line:
+        told, _ = _LENGTHS.unpack_from(self._plain, 32)
+        order, values, facts, series, instances = orjson.loads(memoryview(self._plain)[_HEAD : _HEAD + told])
+        return Line(
+            row=self.row,
+            revision=self.revision,
+            order=order,
+            values={tag: (vr, found) for tag, vr, found in values},
+            facts=_frozen(facts),
+            members=_members(facts),
+            series=series,
+            instances=instances,
+        )
+
+
+def opened(asked: Asked, token: bytes, sealed: bytes) -> Entered:
+    """What was entered under a token. Raises `SealBroken`."""
+    return Entered(asked.sealer.open("world_entries", token.hex(), sealed))
 
 
 def _facts(asked: Asked, record: StudyRecord) -> dict[str, Any]:
@@ -206,8 +253,16 @@ def _facts(asked: Asked, record: StudyRecord) -> dict[str, Any]:
     try:
         facts = study_facts(record, asked.services.clock())
     except Unusable:
-        return dict.fromkeys(names, record.row)
-    return {name: getattr(facts, name) for name in names}
+        return dict.fromkeys(names, record.row) | {_UNUSABLE: record.row}
+    return {name: getattr(facts, name) for name in names} | {_UNUSABLE: ""}
+
+
+def _members(facts: Mapping[str, Any]) -> dict[str, Sequence[str]]:
+    """What the rules may hold against the caller's own, value by value."""
+    if facts[_UNUSABLE]:
+        return {}
+    several = {name: facts[name] for name in ("departments", "care_team")}
+    return several | {"stored_by": [facts["stored_by"]], "patient": [_patient(facts["patient"])]}
 
 
 def _frozen(facts: Mapping[str, Any]) -> dict[str, Hashable]:

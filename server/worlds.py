@@ -1,8 +1,9 @@
 """The masked view of all studies, worked out ahead: fast searches that answer what the slow way would have answered.
 
 A world is one project (or none) at one level under one policy. Its entries say nothing of who may see a study: for each
-search the rules are asked, once for every kind of study that they can tell apart, and once more for each study that is
-answered. While a world is not complete, or anything about it is odd, there is no answer here and the slow way is taken.
+caller the rules are asked once for every kind of study that they can tell apart, and each study that is answered is
+looked up, whether it still is what it was when its kind was told. While a world is not complete, or anything about it
+is odd, there is no answer here and the slow way is taken.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from server.admit import View
-from server.catalog.listing import Held, Listing, Search
+from server.catalog.lines import Search
+from server.catalog.listing import OWN, Held, Listing
 from server.errors import SealBroken
 from server.metadata.deidentify import Shared
 from server.metadata.match import How, Key, key_intervals, value_test
@@ -25,9 +27,9 @@ from server.model import Action, Caller, Permit, StudyRecord
 from server.policy.decide import decide_many
 from server.policy.words import PolicyBundle
 from server.query import Query, SearchLevel
-from server.rows import Match
+from server.rows import Match, Ready
 from server.services import Services
-from server.world_filling import CHUNK, Asked, asked_in, drop, listing_of, opened, told_apart
+from server.world_filling import CHUNK, Asked, asked_in, drop, listing_of, opened, told_apart, who
 
 _LOG = logging.getLogger("safelight.search")
 T = TypeVar("T")
@@ -37,7 +39,7 @@ T = TypeVar("T")
 class Prepared:
     """The studies of one world that match, in its order: the `page` asked for, and how many there are in all."""
 
-    page: Sequence[Match]
+    page: Sequence[Match | Ready]
     count: int
 
 
@@ -82,10 +84,9 @@ def visible(services: Services, bundle: PolicyBundle, caller: Caller, view: View
     asked = asked_in(services, bundle, caller, view)
 
     def found(_held: Held, listing: Listing) -> Visible | None:
-        role = caller.acting_role or ""
-        if not _decide_kinds(asked, listing, role):
+        if not _decide_kinds(asked, listing):
             return None
-        numbers = listing.find((), listing.visible(role, caller))
+        numbers = listing.find((), who(asked))
         parts = listing.parts(numbers, instances=level is SearchLevel.INSTANCE)
         return Visible(asked=asked, rows=listing.rows, numbers=numbers, parts=parts)
 
@@ -102,7 +103,7 @@ def _in_world(asked: Asked, use: Callable[[Held, Listing], T | None]) -> T | Non
         if held.listing is None and role not in told_apart(asked):
             return None
         listing = listing_of(asked, held)
-        if listing is None or role not in listing.roles:
+        if listing is None or role not in listing.roles or sum(map(len, who(asked).own.values())) > OWN:
             return None
         return use(held, listing)
     except SealBroken as error:
@@ -130,13 +131,11 @@ def _found(asked: Asked, held: Held, listing: Listing, query: Query, page: slice
                     absent=key.how is How.EMPTY,
                 )
             )
-    role = asked.caller.acting_role or ""
-    if not _decide_kinds(asked, listing, role):
+    if not _decide_kinds(asked, listing):
         return None
-    numbers = listing.find(searches, listing.visible(role, asked.caller))
-    rows = [listing.row(int(number)) for number in numbers[page]]
-    matches = _answered(asked, held, rows)
-    return None if matches is None else Prepared(page=matches, count=len(numbers))
+    numbers = listing.find(searches, who(asked))
+    ready = _answered(asked, held, listing, [int(number) for number in numbers[page]])
+    return None if ready is None else Prepared(page=ready, count=len(numbers))
 
 
 def _intervals(key: Key, vr: str) -> Sequence[tuple[str, str]]:
@@ -147,43 +146,47 @@ def _test(key: Key, vr: str) -> Callable[[str], bool]:
     return value_test(vr, key.value, key.how)
 
 
-def _decide_kinds(asked: Asked, listing: Listing, role: str) -> bool:
+def _decide_kinds(asked: Asked, listing: Listing) -> bool:
     """Have every kind of study decided that the rules can tell apart. False if one changed in the meantime."""
-    kinds = list(listing.undecided(role, asked.caller).items())
+    caller = who(asked)
+    kinds = list(listing.undecided(caller).items())
     for start in range(0, len(kinds), CHUNK):
         chunk = kinds[start : start + CHUNK]
         records = _current(asked, [row for _, row in chunk])
         if records is None:
             return False
         permits = _permits(asked, records)
-        shown = {kind: permit is not None for (kind, _), permit in zip(chunk, permits, strict=True)}
-        listing.decided(role, asked.caller, shown)
+        decided = {kind: permit for (kind, _), permit in zip(chunk, permits, strict=True)}
+        listing.decided(caller, decided)
     return True
 
 
-def _answered(asked: Asked, held: Held, rows: Sequence[tuple[bytes, bytes]]) -> list[Match] | None:
-    """The rows of a page, each decided about by itself; None if a study is not what it was when it was prepared."""
-    if not rows:
-        return []
-    catalog = asked.services.catalog
-    records = _current(asked, rows)
-    if records is None:
+def _answered(asked: Asked, held: Held, listing: Listing, numbers: Sequence[int]) -> list[Ready] | None:
+    """The rows of a page, each at the permit of its kind; None if a study is not what it was when it was prepared.
+
+    A study whose row is of the very revision that was prepared has the facts that it had then, and so its kind's permit
+    is its own.
+    """
+    catalog, caller = asked.services.catalog, who(asked)
+    rows = [listing.rows[number] for number in numbers]
+    if not catalog.unchanged(dict(rows)):
         return None
     tokens = {row: catalog.entry_token(asked.world, row) for row, _ in rows}
     sealed = dict(catalog.world_entries(asked.world, [tokens[row] for row, _ in rows if row not in held.pending]))
     found = []
-    for (row, revision), record, permit in zip(rows, records, _permits(asked, records), strict=True):
+    for number, (row, revision) in zip(numbers, rows, strict=True):
         entry = held.pending[row][1] if row in held.pending else sealed.get(tokens[row])
+        permit = listing.permit(caller, number)
         if permit is None or entry is None:
             # Dropped by another process, or not permitted as its kind was: nothing in memory counts any more.
             held.listing = None
             return None
-        line, body = opened(asked, tokens[row], entry)
-        if line.row != row:
+        entered = opened(asked, tokens[row], entry)
+        if entered.row != row:
             raise SealBroken("a prepared row is not the one that was listed")
-        if line.revision != revision:
+        if entered.revision != revision:
             return None
-        found.append(Match(permit=permit, view=asked.view, study=record, prepared=body))
+        found.append(Ready(permit=permit, view=asked.view, row=row, body=entered.body))
     return found
 
 

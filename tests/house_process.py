@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+import socket
+import ssl
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
@@ -38,7 +41,10 @@ def serving(house: House, directory: Path, **settings: object) -> Iterator[tuple
         words = [sys.executable, str(_HERE / "house_process.py"), str(file)]
         process = subprocess.Popen(words, stdout=output, stderr=output, stdin=subprocess.DEVNULL, cwd=_HERE.parent)
     try:
-        wait_ready(port, process, log)
+        if settings.get("certificate"):
+            _wait_for_tls(port, process, log)
+        else:
+            wait_ready(port, process, log)
         yield port, process.pid
     finally:
         process.terminate()
@@ -47,6 +53,20 @@ def serving(house: House, directory: Path, **settings: object) -> Iterator[tuple
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+
+def _wait_for_tls(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
+    """Return when a handshake succeeds; by whom is for the test to look at."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    until = time.monotonic() + 60
+    while time.monotonic() < until and process.poll() is None:
+        try:
+            with socket.create_connection(("127.0.0.1", port), timeout=5) as plain, context.wrap_socket(plain):
+                return
+        except OSError:
+            time.sleep(0.05)
+    raise AssertionError(f"no TLS: {log.read_text()[-2000:]}")
 
 
 def children(main: int) -> tuple[int, ...]:

@@ -27,6 +27,11 @@ OPEN = frozenset(
         ("GET", "/sign-in"),
         ("GET", "/callback"),
         ("POST", "/role"),
+        ("GET", "/governance"),
+        ("POST", "/governance/labels"),
+        ("POST", "/governance/consents"),
+        ("POST", "/governance/projects"),
+        ("POST", "/governance/reviews"),
         ("POST", "/sign-out"),
         ("POST", "/backchannel-logout"),
         ("GET", "/healthz"),
@@ -45,6 +50,7 @@ GOVERNED = {
     Action.READ_QUEUE: {"privacy-reviewer"},
     Action.SETTLE: {"privacy-reviewer"},
     Action.BREAK_GLASS: {"clinician"},
+    Action.REVIEW_GLASS: {"security-auditor"},
     Action.READ_STATUS: {"privacy-reviewer", "system-administrator"},
     Action.SHARE: {"clinician"},
     Action.ACCEPT_SHARE: {"recipient"},
@@ -52,6 +58,17 @@ GOVERNED = {
     Action.END_SHARE: {"clinician", "security-administrator"},
 }
 LABELS = {"departments": ["radiology"], "care_team": []}
+SENT: dict[Action, object] = {
+    Action.LABEL: LABELS,
+    Action.RECORD_CONSENT: {"disclosure": "unsaid", "research": "unsaid"},
+    Action.APPROVE_PROJECT: {"approved_until": "2099-12-31"},
+    Action.BREAK_GLASS: {"reason": "emergency", "text": "unconscious on arrival"},
+    Action.REVIEW_GLASS: {"finding": "justified", "text": "an emergency indeed"},
+    Action.SETTLE: {"verdict": "mask-wholly"},
+    Action.SHARE: {},
+    Action.ACCEPT_SHARE: {"link": ""},
+}
+"""What a probe says, by its action."""
 
 
 @dataclass(frozen=True)
@@ -68,20 +85,8 @@ class Probe:
         if self.action is Action.STORE:
             headers = {"Content-Type": "application/dicom", **headers}
             body = {"data": part10_bytes(chest_film())}
-        elif self.action is Action.LABEL:
-            body = {"json": LABELS}
-        elif self.action is Action.RECORD_CONSENT:
-            body = {"json": {"disclosure": "unsaid", "research": "unsaid"}}
-        elif self.action is Action.APPROVE_PROJECT:
-            body = {"json": {"approved_until": "2099-12-31"}}
-        elif self.action is Action.BREAK_GLASS:
-            body = {"json": {"reason": "emergency", "text": "unconscious on arrival"}}
-        elif self.action is Action.SETTLE:
-            body = {"json": {"verdict": "mask-wholly"}}
-        elif self.action is Action.SHARE:
-            body = {"json": {}}
-        elif self.action is Action.ACCEPT_SHARE:
-            body = {"json": {"link": ""}}
+        elif self.action in SENT:
+            body = {"json": SENT[self.action]}
         if user == "recipient":
             headers = {**headers, "Safelight-Role": user}
         return house.request(self.method, self.path, user, headers=headers, **body)

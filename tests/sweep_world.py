@@ -28,6 +28,8 @@ WRITTEN: frozenset[Rule] = frozenset(
         ("PUT", "/projects/<project>"),
         ("PUT", "/review/studies/<study>/series/<series>/instances/<instance>"),
         ("POST", "/break-glass/studies/<study>"),
+        ("POST", "/break-glass/<entry>/review"),
+        *(("POST", f"/governance/{form}") for form in ("labels", "consents", "projects", "reviews")),
         ("POST", "/shares"),
         ("POST", "/accepted-shares"),
         ("DELETE", "/shares/<share>"),

@@ -139,6 +139,10 @@ def _acts() -> Iterator[tuple[Rule, bytes]]:
     yield ("PUT", "/review/studies/<study>/series/<series>/instances/<instance>"), b'{"verdict": "accept"}'
     yield ("PUT", "/review/studies/<study>/series/<series>/instances/<instance>"), b'{"CANARY-KEY": 1}'
     yield ("POST", "/break-glass/studies/<study>"), b'{"reason": "CANARY-REASON", "text": "CANARY-TEXT"}'
+    yield ("POST", "/break-glass/<entry>/review"), b'{"finding": "CANARY-FINDING", "text": "CANARY-TEXT"}'
+    for page in ("labels", "consents", "projects", "reviews"):
+        form = f"form_token={FORM_TOKEN}&study=CANARY-STUDY&labels=CANARY-LABEL&project=CANARY-PROJECT&seq=CANARY-SEQ"
+        yield ("POST", f"/governance/{page}"), form.encode()
     yield ("POST", "/shares"), b'{"study": "CANARY-STUDY", "level": "CANARY-LEVEL", "purpose": "CANARY-PURPOSE"}'
     yield ("POST", "/accepted-shares"), b'{"link": "CANARY-LINK"}'
     for form in (f"form_token={FORM_TOKEN}&role=CANARY-ROLE", "form_token=CANARY-FORM"):

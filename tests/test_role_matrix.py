@@ -42,7 +42,7 @@ GRANTED: Mapping[str, set[Action]] = {
     "security-administrator": {
         *(Action.LABEL, Action.APPROVE_PROJECT, Action.READ_SHARES, Action.END_SHARE),
     },
-    "security-auditor": {Action.READ_AUDIT},
+    "security-auditor": {Action.READ_AUDIT, Action.REVIEW_GLASS},
 }
 # Who is related to some studies and not to others. All others of those who see films see all of them, and know those
 # of a project by pseudonyms only: to them "other" is an original identifier, which is nobody's.

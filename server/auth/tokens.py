@@ -6,6 +6,7 @@ and `x5c` headers are not read (RFC 8725 section 3.10).
 
 from __future__ import annotations
 
+import hashlib
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -13,6 +14,7 @@ from dataclasses import dataclass, field
 
 from joserfc import jws
 from joserfc.errors import JoseError
+from joserfc.jwk import Key
 from joserfc.registry import JWS_HEADER_REGISTRY
 from joserfc.util import urlsafe_b64decode
 
@@ -59,9 +61,35 @@ class _Registry(jws.JWSRegistry):
         self.header_registry = {name: JWS_HEADER_REGISTRY[name] for name in ("alg", "kid", "typ")}
 
 
+# More tokens than this in one verifier's memory begin anew.
+_MOST_REMEMBERED = 4096
+
+
 def one_algorithm(algorithm: str) -> jws.JWSRegistry:
     """What a signature is verified with where its algorithm has been checked to be an accepted one."""
     return _Registry(algorithm)
+
+
+class SignedBefore:
+    """Which tokens have verified, by their SHA-256, under which key object: the signature of none is computed twice.
+
+    Whoever asks has found the key just now. One that its issuer withdrew is not found any more, and one that was
+    fetched anew is another object; so nothing is taken for signed that could not be verified at this moment.
+    """
+
+    def __init__(self) -> None:
+        self._payloads: dict[bytes, tuple[Key, bytes]] = {}
+
+    def payload(self, token: str, key: Key, algorithm: str) -> bytes:
+        """The payload of a token that `key` has signed. Raises as `jws.deserialize_compact`."""
+        name = hashlib.sha256(token.encode()).digest()
+        signer, payload = self._payloads.get(name, (None, b""))
+        if signer is not key:
+            payload = jws.deserialize_compact(token, key, registry=_Registry(algorithm)).payload or b""
+            if len(self._payloads) >= _MOST_REMEMBERED:
+                self._payloads.clear()
+            self._payloads[name] = key, payload
+        return payload
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,6 +115,7 @@ class TokenVerifier:
     must_say: Mapping[str, str] = field(default_factory=dict)
     longest: float = 86400.0
     asked_always: bool = False
+    _signed: SignedBefore = field(default_factory=SignedBefore, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if not self.issuer or not self.audience or not self.audience_claim or not self.accepted_types:
@@ -108,7 +137,7 @@ class TokenVerifier:
         thumbprint of the key that the request has proved to hold (RFC 9449), None without a proof. Raises
         `Unauthenticated` whatever is wrong with the token; `Busy` where the issuer's keys cannot be had.
         """
-        claims = signed_claims(token, self.algorithms, self.accepted_types, self.keys)
+        claims = signed_claims(token, self.algorithms, self.accepted_types, self.keys, self._signed)
         return self.check(claims, now, proved)
 
     def check(self, claims: Mapping[str, object], now: float, proved: str | None = None) -> Mapping[str, object]:
@@ -146,7 +175,11 @@ class TokenVerifier:
 
 
 def signed_claims(
-    token: str, algorithms: Sequence[str], accepted_types: Sequence[str], keys: KeySource
+    token: str,
+    algorithms: Sequence[str],
+    accepted_types: Sequence[str],
+    keys: KeySource,
+    before: SignedBefore | None = None,
 ) -> dict[str, object]:
     """Return the payload of a JWS in compact form whose signature verifies, and nothing more is said of it.
 
@@ -155,8 +188,7 @@ def signed_claims(
     algorithm, key_id = _checked_header(_header(token), algorithms, accepted_types)
     key = keys.find(key_id)
     try:
-        payload = jws.deserialize_compact(token, key, registry=_Registry(algorithm)).payload
-        return parse_object(payload or b"")
+        return parse_object((before or SignedBefore()).payload(token, key, algorithm))
     except (JoseError, ValueError, TypeError):
         # Chained causes would put pieces of the token into a traceback.
         raise Unauthenticated("the token's signature or payload is not valid") from None

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import orjson
-from sqlalchemy import Engine
+from sqlalchemy import Column, Connection, Engine
 
+from server.catalog.database import fetch, reading
 from server.catalog.listing import Listings
 from server.catalog.tokens import Tokens
 from server.errors import SealBroken, UnreadableObject
@@ -27,7 +30,7 @@ class Access:
     """`lengths` remembers how long a search list was at least, by list key: a hint that saves probes, nothing more.
 
     `uses` remembers the hour in which a study's use was last noted, by its row, so that it is noted once. `listings`
-    are the worlds in memory.
+    are the worlds in memory. `snapshot` is the reading transaction that several reads share, if they do.
     """
 
     engine: Engine
@@ -37,6 +40,28 @@ class Access:
     lengths: dict[bytes, int] = field(default_factory=dict)
     uses: dict[str, int] = field(default_factory=dict)
     listings: Listings = field(default_factory=Listings)
+    snapshot: Connection | None = None
+
+    def reading(self) -> AbstractContextManager[Connection]:
+        """A reading transaction: the one that is open, or one of its own. Raises `Busy`."""
+        return reading(self.engine) if self.snapshot is None else nullcontext(self.snapshot)
+
+    @contextmanager
+    def at_once(self) -> Iterator[Access]:
+        """This access, with one reading transaction for all that is read through it. Raises `Busy`."""
+        with reading(self.engine) as connection:
+            yield replace(self, snapshot=connection)
+
+    def fetch(
+        self,
+        columns: Sequence[Column[Any]],
+        key: Column[Any],
+        values: Sequence[object],
+        *,
+        within: tuple[Column[Any], object] | None = None,
+    ) -> list[tuple[Any, ...]]:
+        """As `database.fetch`, in the reading transaction that is open, if one is."""
+        return fetch(self.engine, columns, key, values, within=within, snapshot=self.snapshot)
 
     def new_row(self, table: str) -> bytes:
         """A random row identifier of 16 bytes."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from datetime import date
+from contextlib import contextmanager
+from copy import copy
 
 from sqlalchemy import Engine
 
@@ -11,7 +12,6 @@ from server.catalog import (
     changes,
     identifiers,
     keys,
-    projects,
     reads,
     register,
     rejections,
@@ -20,7 +20,6 @@ from server.catalog import (
     review_queue,
     screening_queue,
     search,
-    sessions,
     uses,
     worlds,
 )
@@ -29,6 +28,7 @@ from server.catalog.access import Access, RowSealer
 from server.catalog.keys import KeyPurpose, WrappedKey
 from server.catalog.keywords import StudyQuery
 from server.catalog.listing import Listings
+from server.catalog.people import People
 from server.catalog.reads import Outline
 from server.catalog.records import OpenedStudy
 from server.catalog.register import Duplicate, NewInstance, Registered
@@ -51,7 +51,7 @@ from server.model import (
 )
 
 
-class Catalog(ShareBook):
+class Catalog(People, ShareBook):
     """`index_key` (at least 32 bytes) and the sealer's key must lie apart from the database.
 
     Threads may share a catalogue; processes open one each. Every method may raise `Busy` when the database does not
@@ -64,6 +64,17 @@ class Catalog(ShareBook):
     def close(self) -> None:
         """Give the database's connections back."""
         self._access.engine.dispose()
+
+    @contextmanager
+    def at_once(self) -> Iterator[Catalog]:
+        """This catalogue as it is at one moment, for several looks in one transaction, and short ones.
+
+        What is written meanwhile is not seen. Writing goes by a transaction of its own, as ever.
+        """
+        with self._access.at_once() as access:
+            catalog = copy(self)
+            catalog._access = access
+            yield catalog
 
     # Registration
 
@@ -90,17 +101,6 @@ class Catalog(ShareBook):
     def set_consent(self, study_uid: str, consent: Consent) -> int:
         return study_labels.set_consent(self._access, study_uid, consent)
 
-    # Projects
-
-    def approve_project(self, name: str, until: date) -> None:
-        projects.approve(self._access, name, until)
-
-    def project_approved_until(self, name: str) -> date | None:
-        return projects.approved_until(self._access, name)
-
-    def projects(self) -> dict[str, date]:
-        return projects.entered(self._access)
-
     # Reading
 
     def find_study(self, uid: str) -> StudyRecord | None:
@@ -112,8 +112,8 @@ class Catalog(ShareBook):
     def find_instance(self, path: InstancePath) -> InstanceRecord | None:
         return reads.find_instance(self._access, path)
 
-    def series_of(self, study_uid: str) -> list[SeriesRecord]:
-        return reads.series_of(self._access, study_uid)
+    def series_of(self, study_uid: str, series_uid: str | None = None) -> list[SeriesRecord]:
+        return reads.series_of(self._access, study_uid, series_uid)
 
     def instances_of(self, study_uid: str, series_uid: str | None = None) -> list[InstanceRecord]:
         return reads.instances_of(self._access, study_uid, series_uid)
@@ -161,9 +161,8 @@ class Catalog(ShareBook):
 
     def world_entries(self, world: World, tokens: Sequence[bytes] | None = None) -> Iterator[tuple[bytes, bytes]]:
         """The sealed entries under these tokens, or all, with their tokens."""
-        if tokens is None:
-            return worlds.read_all(self._access, world)
-        return iter(worlds.read_some(self._access, world, tokens).items())
+        found = None if tokens is None else worlds.read_some(self._access, world, tokens).items()
+        return worlds.read_all(self._access, world) if found is None else iter(found)
 
     def drop_world(self, world: World) -> None:
         worlds.drop(self._access, world)
@@ -179,6 +178,9 @@ class Catalog(ShareBook):
 
     def studies_at(self, rows: Sequence[bytes]) -> dict[bytes, OpenedStudy]:
         return reads.studies_at(self._access, rows)
+
+    def unchanged(self, revisions: Mapping[bytes, bytes]) -> bool:
+        return reads.unchanged(self._access, revisions)
 
     def outlines(self, studies: Sequence[StudyRecord]) -> dict[str, Outline]:
         return reads.outlines(self._access, studies)
@@ -277,23 +279,3 @@ class Catalog(ShareBook):
 
     def forget_retired(self, names: Collection[str]) -> None:
         retired.forget_retired(self._access, names)
-
-    # Browser sessions
-
-    def put_session(self, digest: bytes, value: bytes, expires: float) -> None:
-        sessions.put_session(self._access, digest, value, expires)
-
-    def note_once(self, digest: bytes, now: float, expires: float) -> bool:
-        return sessions.note_once(self._access, digest, now, expires)
-
-    def replace_session(self, digest: bytes, value: bytes, expires: float) -> bool:
-        return sessions.replace_session(self._access, digest, value, expires)
-
-    def get_session(self, digest: bytes, now: float) -> bytes | None:
-        return sessions.get_session(self._access, digest, now)
-
-    def delete_session(self, digest: bytes) -> None:
-        sessions.delete_session(self._access, digest)
-
-    def delete_expired(self, now: float) -> int:
-        return sessions.delete_expired(self._access, now)

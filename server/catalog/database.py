@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Table, create_engine, event, make_url, text
-from sqlalchemy.exc import ArgumentError, DatabaseError, IntegrityError, InterfaceError, OperationalError
+from sqlalchemy import Column, Connection, Engine, Table, create_engine, event, make_url, text
+from sqlalchemy.exc import ArgumentError, DatabaseError, DBAPIError, IntegrityError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import QueuePool
 
@@ -62,6 +62,44 @@ def writing(engine: Engine) -> Iterator[Connection]:
     """The one writing transaction; durable when this returns, without effect when it raises. Raises `Busy`."""
     with _translated(), engine.execution_options(safelight_writes=True).connect() as connection, connection.begin():
         yield connection
+
+
+def fetch(
+    engine: Engine,
+    columns: Sequence[Column[Any]],
+    key: Column[Any],
+    values: Sequence[object],
+    *,
+    within: tuple[Column[Any], object] | None = None,
+    snapshot: Connection | None = None,
+) -> list[tuple[Any, ...]]:
+    """These columns of the rows whose `key` is one of the values, in no order: what every request asks, several times.
+
+    `within`: only of the rows that have this value in that column. One statement, which is a snapshot by itself or
+    belongs to `snapshot`, past all that makes `reading` costly. Raises `Busy`.
+    """
+    mark = "?" if engine.dialect.name == "sqlite" else "%s"
+    marks = ", ".join([mark] * len(values))
+    # Only names out of the schema are written into the statement.
+    names = ", ".join(column.name for column in columns)
+    query = f"SELECT {names} FROM {key.table.name} WHERE {key.name} IN ({marks})"  # noqa: S608
+    parameters = list(values)
+    if within is not None:
+        query += f" AND {within[0].name} = {mark}"
+        parameters.append(within[1])
+    driver = engine.dialect.loaded_dbapi
+    with _translated():
+        connection = engine.raw_connection() if snapshot is None else snapshot.connection
+        try:
+            cursor = connection.cursor()
+            cursor.execute(query, parameters)
+            return list(cursor.fetchall())
+        except driver.Error as error:
+            connection.invalidate(error)
+            raise DBAPIError.instance(query, None, error, driver.Error, hide_parameters=True) from error
+        finally:
+            if snapshot is None:
+                connection.close()
 
 
 def insert_many(connection: Connection, table: Table, rows: Sequence[Mapping[str, bytes]]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, bindparam, select
 
 from server.catalog.access import Access
 from server.catalog.database import insert_many, reading, writing
@@ -16,6 +16,7 @@ from server.model import Identifier, IdentifierKind
 
 ROW_KEY_BYTES = 16
 _IDENTIFIER_BYTES = 256
+_BY_KEY = select(identifiers.c.value_token, identifiers.c.sealed).where(identifiers.c.key_token == bindparam("token"))
 
 
 def row_keys(access: Access, wanted: Mapping[Identifier, str], *, study_uid: str) -> dict[Identifier, bytes]:
@@ -38,7 +39,7 @@ def row_keys(access: Access, wanted: Mapping[Identifier, str], *, study_uid: str
         for identifier, label in wanted.items():
             if identifier not in known:
                 known[identifier] = access.randomness.bytes(ROW_KEY_BYTES, f"row-key/{label}")
-                rows.append(_row(access, tokens[identifier], identifier, known[identifier]))
+                rows.append(identifier_columns(access, identifier, known[identifier]))
         rows.sort(key=lambda row: row["value_token"])
         for begin in range(0, len(rows), CHUNK):
             insert_many(connection, identifiers, rows[begin : begin + CHUNK])
@@ -48,16 +49,15 @@ def row_keys(access: Access, wanted: Mapping[Identifier, str], *, study_uid: str
 def find_row_keys(access: Access, wanted: Iterable[Identifier]) -> dict[Identifier, bytes]:
     """The row keys of those identifiers that were ever seen; nothing is drawn."""
     tokens = {identifier: _value_token(access, identifier) for identifier in wanted}
-    with reading(access.engine) as connection:
+    with access.reading() as connection:
         return _known(access, connection, tokens)
 
 
 def identifier_of(access: Access, row_key: bytes) -> Identifier | None:
     """Which identifier a row key was drawn for. Raises `SealBroken` for a row that was tampered with."""
     token = access.tokens.unique("row-key", row_key)
-    query = select(identifiers.c.value_token, identifiers.c.sealed).where(identifiers.c.key_token == token)
-    with reading(access.engine) as connection:
-        found = connection.execute(query).one_or_none()
+    with access.reading() as connection:
+        found = connection.execute(_BY_KEY, {"token": token}).one_or_none()
     if found is None:
         return None
     identifier, key = _open(access, found.value_token, found.sealed)
@@ -90,7 +90,8 @@ def _value_token(access: Access, identifier: Identifier) -> bytes:
     return access.tokens.unique("identifier", identifier.kind.value, identifier.value)
 
 
-def _row(access: Access, token: bytes, identifier: Identifier, key: bytes) -> dict[str, bytes]:
+def identifier_columns(access: Access, identifier: Identifier, key: bytes) -> dict[str, bytes]:
+    token = _value_token(access, identifier)
     value = [identifier.kind.value, identifier.value, key.hex()]
     sealed = access.seal("identifiers", token, value, least=_IDENTIFIER_BYTES)
     return {"value_token": token, "key_token": access.tokens.unique("row-key", key), "sealed": sealed}

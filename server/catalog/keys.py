@@ -58,9 +58,9 @@ def get_or_make(access: Access, purpose: KeyPurpose, name: str, make: Callable[[
 def find_key(access: Access, purpose: KeyPurpose, name: str) -> WrappedKey | None:
     """The wrapped key of this name, if there is one."""
     token = _token(access, purpose, name)
-    with reading(access.engine) as connection:
-        stored = connection.execute(select(wrapped_keys.c.wrapped).where(_at(purpose, token))).scalar()
-    return None if stored is None else WrappedKey(purpose=purpose, token=token, wrapped=stored)
+    of_purpose = wrapped_keys.c.purpose, purpose.value
+    found = access.fetch([wrapped_keys.c.wrapped], wrapped_keys.c.token, [token], within=of_purpose)
+    return WrappedKey(purpose=purpose, token=token, wrapped=found[0][0]) if found else None
 
 
 def delete_key(access: Access, purpose: KeyPurpose, name: str) -> bool:

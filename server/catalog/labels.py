@@ -16,8 +16,9 @@ from server.catalog.database import writing
 from server.catalog.keywords import patient_keyword
 from server.catalog.postings import lengths, rows_of
 from server.catalog.reads import study_in
-from server.catalog.records import STUDY_BYTES, OpenedStudy, open_study, select_studies, study_value
+from server.catalog.records import STUDY_BYTES, OpenedStudy, open_study, select_studies
 from server.catalog.schema import studies
+from server.catalog.sealed_values import study_value
 from server.errors import NotFound, SealBroken
 from server.model import Consent, StudyLabel, StudyLabels, StudyRecord
 

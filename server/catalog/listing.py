@@ -1,254 +1,254 @@
 """A world in memory: which studies come in which order, which have which masked values, which the rules tell apart.
 
-Every operation but `add` takes time in the number of its matches, and a few passes of machine code over small arrays.
+Packed into arrays: a study takes some hundred bytes. A search takes a few passes of machine code over small arrays, and
+time in the number of its matches.
 """
 
 from __future__ import annotations
 
 import threading
 from array import array
-from bisect import bisect_left, bisect_right, insort
+from bisect import bisect_left
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from operator import eq
+from typing import Any, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+from server.catalog.columns import Column, Packed
+from server.catalog.lines import Line, Rows, Search, Told, Who
+from server.model import Permit
+
 LISTINGS = 8
 """How many worlds a process keeps in memory."""
+OWN = 60
+"""With so many values of a caller's own, studies can be told apart."""
 _CALLERS = 64
-_MASKS = 32
+_KEPT = 48
+_FEW = 20_000
 
-Values = Mapping[int, tuple[str, Sequence[str]]]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Line:
-    """One study in a world. `order` sorts the world; `values` maps a tag to VR and masked values; `facts` are what the
-    rules can look at, by attribute; `revision` is that of the study's row. `series` and `instances` are how many there
-    are to be found of it; one without any is not `listed`, and holds its place for when it has."""
-
-    row: bytes
-    revision: bytes
-    order: bytes
-    values: Values
-    facts: Mapping[str, Hashable]
-    series: int = 1
-    instances: int = 1
-
-    @property
-    def listed(self) -> bool:
-        return self.instances > 0
-
-
-@dataclass(frozen=True, kw_only=True)
-class Search:
-    """One key of a search: the values of `tag` with a key within one of the closed intervals, as far as `test` takes
-    them, or, if `absent`, that there is no value at all. Both depend on the VR that a value has; `value` is what is
-    asked for, as it is written."""
-
-    tag: int
-    value: str
-    intervals: Callable[[str], Sequence[tuple[str, str]]]
-    test: Callable[[str], Callable[[str], bool]]
-    absent: bool = False
-
-
-class _Column:
-    """The values of one tag and VR: sorted keys, under each the values, under each the studies by number."""
-
-    def __init__(self) -> None:
-        self._keys: list[str] = []
-        self._sorted = False
-        # None: under the key is the value that is written like it, and no other.
-        self._values: dict[str, list[str] | None] = {}
-        self._numbers: dict[str, int | array[int]] = {}
-
-    def add(self, value: str, keys: Iterable[str], number: int) -> None:
-        known = self._numbers.get(value)
-        if known is None:
-            self._numbers[value] = number
-            for key in set(keys):
-                self._add_key(key, value)
-        elif isinstance(known, int):
-            self._numbers[value] = array("I", (known, number))
-        else:
-            known.append(number)
-
-    def _add_key(self, key: str, value: str) -> None:
-        if key not in self._values:
-            if self._sorted:
-                insort(self._keys, key)
-            else:
-                self._keys.append(key)
-            self._values[key] = None if key == value else [value]
-            return
-        under = self._values[key]
-        if under is None:
-            self._values[key] = [key, value]
-        else:
-            under.append(value)
-
-    def numbers(self) -> NDArray[np.uint32]:
-        """All studies that have a value."""
-        found = array("I")
-        for numbers in self._numbers.values():
-            found.extend((numbers,) if isinstance(numbers, int) else numbers)
-        return np.array(found, np.uint32)
-
-    def find(self, intervals: Sequence[tuple[str, str]], test: Callable[[str], bool]) -> NDArray[np.uint32]:
-        if not self._sorted:
-            self._keys.sort()
-            self._sorted = True
-        near: set[str] = set()
-        for low, high in intervals:
-            for key in self._keys[bisect_left(self._keys, low) : bisect_right(self._keys, high)]:
-                near.update(self._values[key] or (key,))
-        found = array("I")
-        for value in near:
-            if test(value):
-                numbers = self._numbers[value]
-                found.extend((numbers,) if isinstance(numbers, int) else numbers)
-        return np.array(found, np.uint32)
+T = TypeVar("T")
+Kind = tuple[int, int]
+"""A kind of study for one caller: what the rules look at whole, and what it shares with the caller."""
 
 
 class Listing:
-    """`told_apart` gives, for each role, the attributes that the rules for it look at. For one thread at a time."""
+    """`told_apart` is for each role what the rules for it tell studies apart by, `keys` what a value of a VR is sorted
+    by. For one thread at a time."""
 
-    def __init__(self, *, changes: int, told_apart: Mapping[str, frozenset[str]]) -> None:
+    def __init__(
+        self, *, changes: int, told_apart: Mapping[str, Told], keys: Callable[[str, str], Iterable[str]]
+    ) -> None:
         self.changes = changes
+        self.rows = Rows()
         self._told_apart = told_apart
-        self._columns: dict[tuple[int, str], _Column] = {}
-        self._rows: list[tuple[bytes, bytes]] = []
-        self._numbers: dict[bytes, int] = {}
-        self._order_of: list[bytes] = []
-        self._order: list[int] = []
+        self._keys = keys
+        self._columns: dict[tuple[int, str], Column] = {}
+        self._members = {name: Column(lambda one: (one,)) for told in told_apart.values() for name in told.own}
+        self._studies = 0
+        self._order_of = Packed()
+        self._order = array("I")
+        self._sorted = True
         self._parts: dict[bool, array[int]] = {False: array("I"), True: array("I")}
-        self._sorted = False
-        self._places: NDArray[np.uint32] | None = None
         self._kinds: dict[str, dict[Hashable, int]] = {role: {} for role in told_apart}
         self._kind_of: dict[str, array[int]] = {role: array("I") for role in told_apart}
-        self._shown: OrderedDict[tuple[str, Hashable], dict[int, bool]] = OrderedDict()
-        self._visible: dict[tuple[str, Hashable], NDArray[np.bool_]] = {}
-        self._masks: OrderedDict[tuple[int, str], NDArray[np.bool_]] = OrderedDict()
+        self._permits: OrderedDict[Who, dict[Kind, Permit | None]] = OrderedDict()
+        self._arrays = _Arrays()
 
     def __len__(self) -> int:
-        return len(self._numbers)
+        return self._studies
 
     @property
     def dead(self) -> int:
         """How many lines have been replaced and still take room."""
-        return len(self._rows) - len(self._numbers)
-
-    @property
-    def rows(self) -> Sequence[tuple[bytes, bytes]]:
-        """Row and revision by number, those of former lines too; it only grows."""
-        return self._rows
+        return len(self.rows) - self._studies
 
     @property
     def roles(self) -> frozenset[str]:
         return frozenset(self._told_apart)
 
-    def add(self, line: Line, keys: Callable[[str, str], Iterable[str]]) -> None:
-        """Put a study in its place; a former line of it no longer counts. `keys`: what a value of a VR is sorted by."""
-        former = self._numbers.get(line.row)
-        if former is not None and former in self._order:
-            self._order.remove(former)
-        number = len(self._rows)
-        self._rows.append((line.row, line.revision))
-        self._numbers[line.row] = number
+    def load(self, line: Line) -> None:
+        """Put down a study that has no line yet, many of them one after the other."""
+        self._studies += 1
+        if line.listed:
+            self._order.append(len(self.rows))
+            self._sorted = False
+        self._put(line)
+
+    def add(self, line: Line) -> None:
+        """Put a study in its place; a former line of it no longer counts."""
+        former, order = self.rows.find(line.row), self._in_order()
+        if former is None:
+            self._studies += 1
+        else:
+            at = bisect_left(order, self._order_of[former], key=self._order_of.__getitem__)
+            if at < len(order) and order[at] == former:
+                del order[at]
+        if line.listed:
+            order.insert(bisect_left(order, line.order, key=self._order_of.__getitem__), len(self.rows))
+        self._put(line)
+
+    def _put(self, line: Line) -> None:
+        number = len(self.rows)
+        self.rows.append(line.row, line.revision)
         self._order_of.append(line.order)
         self._parts[False].append(line.series)
         self._parts[True].append(line.instances)
-        if line.listed and self._sorted:
-            insort(self._order, number, key=self._order_of.__getitem__)
-        elif line.listed:
-            self._order.append(number)
-        self._places = None
-        self._masks.clear()
-        self._visible.clear()
         for tag, (vr, values) in line.values.items():
-            column = self._columns.setdefault((tag, vr), _Column())
-            for value in dict.fromkeys(values):
-                column.add(value, keys(vr, value), number)
+            column = self._columns.get((tag, vr))
+            if column is None:
+                column = self._columns[tag, vr] = Column(partial(self._keys, vr))
+            for value in values if len(values) == 1 else dict.fromkeys(values):
+                column.add(value, number)
+        for name, column in self._members.items():
+            for value in dict.fromkeys(line.members.get(name, ())):
+                column.add(value, number)
         for role, told in self._told_apart.items():
-            kind = tuple(line.facts[name] for name in sorted(told))
+            kind = tuple(line.facts[name] for name in sorted(told.whole))
             self._kind_of[role].append(self._kinds[role].setdefault(kind, len(self._kinds[role])))
+        self._arrays = _Arrays()
 
-    def find(self, searches: Sequence[Search], visible: NDArray[np.bool_]) -> NDArray[np.uint32]:
-        """The numbers of the studies that match all keys and are `visible` (by number), in the order of the world."""
-        wanted = visible
+    def find(self, searches: Sequence[Search], who: Who) -> NDArray[np.uint32]:
+        """The numbers of the studies that match all keys and that the caller is shown, in the order of the world."""
+        if not searches:
+            return self._arrays.of("listed", who, lambda: self._places()[self.visible(who)[self._places()]])
+        wanted = self.visible(who) & self._live()
         for search in searches:
             wanted = wanted & self._matching(search)
-        places = self._in_order()
-        found: NDArray[np.uint32] = places[wanted[places]]
-        return found
+        found = np.flatnonzero(wanted).astype(np.uint32)
+        if len(found) > _FEW:
+            places = self._places()
+            return places[wanted[places]]
+        return found[np.argsort(self._ranks()[found])]
 
-    def undecided(self, role: str, caller: Hashable) -> dict[int, tuple[bytes, bytes]]:
+    def undecided(self, who: Who) -> dict[Kind, tuple[bytes, bytes]]:
         """The kinds of study that the rules for this role tell apart and that nothing is known of for this caller:
         row and revision of one of each."""
-        if (role, caller) in self._visible:
-            return {}
-        kinds = np.array(self._kind_of[role], np.uint32)[self._in_order()]
-        present, first = np.unique(kinds, return_index=True)
-        known = self._shown.get((role, caller), {})
-        order = self._order
-        return {
-            int(kind): self._rows[order[int(at)]] for kind, at in zip(present, first, strict=True) if kind not in known
-        }
+        return self._arrays.of("undecided", who, lambda: self._undecided(who)) if len(self._order) else {}
 
-    def decided(self, role: str, caller: Hashable, kinds: Mapping[int, bool]) -> None:
-        """Remember whether a caller is shown a kind of study."""
-        self._shown.setdefault((role, caller), {}).update(kinds)
-        self._shown.move_to_end((role, caller))
-        while len(self._shown) > _CALLERS:
-            self._visible.pop(self._shown.popitem(last=False)[0], None)
-
-    def visible(self, role: str, caller: Hashable) -> NDArray[np.bool_]:
-        """Which studies, by number, are of a kind that the caller is shown; one that nobody decided about is not."""
-        known = self._visible.get((role, caller))
-        if known is not None:
-            return known
-        table = np.zeros(len(self._kinds[role]) + 1, np.bool_)
-        for kind, shown in self._shown.get((role, caller), {}).items():
-            table[kind] = shown
-        found: NDArray[np.bool_] = table[np.array(self._kind_of[role], np.uint32)]
-        self._visible[role, caller] = found
+    def _undecided(self, who: Who) -> dict[Kind, tuple[bytes, bytes]]:
+        known = self._permits.get(who, {})
+        kinds, shares, live = self._kinds_of(who.role), self._shares(who), self._live()
+        found = {}
+        for share in np.unique(shares):
+            here = live & (shares == share)
+            for kind in np.flatnonzero(np.bincount(kinds[here])):
+                one = int(kind), int(share)
+                if one not in known:
+                    found[one] = self.rows[int(np.argmax(here & (kinds == kind)))]
         return found
+
+    def decided(self, who: Who, kinds: Mapping[Kind, Permit | None]) -> None:
+        """Remember at what permit a caller is shown a kind of study, None for one that they are not shown."""
+        self._permits.setdefault(who, {}).update(kinds)
+        self._permits.move_to_end(who)
+        while len(self._permits) > _CALLERS:
+            self._permits.popitem(last=False)
+        self._arrays.forget("undecided", "visible", "listed", name=who)
+
+    def visible(self, who: Who) -> NDArray[np.bool_]:
+        """Which studies, by number, are of a kind that the caller is shown; one that nobody decided about is not."""
+        return self._arrays.of("visible", who, lambda: self._visible(who))
+
+    def _visible(self, who: Who) -> NDArray[np.bool_]:
+        kinds, shares = self._kinds_of(who.role), self._shares(who)
+        found = np.zeros(len(self.rows), np.bool_)
+        permitted = [kind for kind, permit in self._permits.get(who, {}).items() if permit is not None]
+        for share in {share for _, share in permitted}:
+            table = np.zeros(len(self._kinds[who.role]) + 1, np.bool_)
+            table[[kind for kind, of in permitted if of == share]] = True
+            found |= table[kinds] & (shares == share)
+        return found
+
+    def permit(self, who: Who, number: int) -> Permit | None:
+        """The permit of a study's kind, None if there is none or nobody decided about it."""
+        kind = self._kind_of[who.role][number], int(self._shares(who)[number])
+        return self._permits.get(who, {}).get(kind)
 
     def parts(self, numbers: NDArray[np.uint32], *, instances: bool) -> NDArray[np.uint32]:
         """How many series, or instances, there are to be found of each of these studies."""
         found: NDArray[np.uint32] = np.array(self._parts[instances], np.uint32)[numbers]
         return found
 
-    def row(self, number: int) -> tuple[bytes, bytes]:
-        """The row and the revision of a study."""
-        return self._rows[number]
-
-    def _in_order(self) -> NDArray[np.uint32]:
+    def _in_order(self) -> array[int]:
         if not self._sorted:
-            self._order.sort(key=self._order_of.__getitem__)
+            self._order = array("I", sorted(self._order, key=self._order_of.__getitem__))
             self._sorted = True
-        if self._places is None:
-            self._places = np.array(self._order, np.uint32)
-        return self._places
+        return self._order
+
+    def _places(self) -> NDArray[np.uint32]:
+        return self._arrays.of("places", None, lambda: np.array(self._in_order(), np.uint32))
+
+    def _ranks(self) -> NDArray[np.uint32]:
+        """The place of each study, by number, as far as it is listed."""
+
+        def ranks() -> NDArray[np.uint32]:
+            found = np.zeros(len(self.rows), np.uint32)
+            found[self._places()] = np.arange(len(self._order), dtype=np.uint32)
+            return found
+
+        return self._arrays.of("ranks", None, ranks)
+
+    def _live(self) -> NDArray[np.bool_]:
+        """Which studies, by number, are listed."""
+
+        def live() -> NDArray[np.bool_]:
+            found = np.zeros(len(self.rows), np.bool_)
+            found[self._places()] = True
+            return found
+
+        return self._arrays.of("live", None, live)
+
+    def _kinds_of(self, role: str) -> NDArray[np.uint32]:
+        return self._arrays.of("kinds", role, lambda: np.array(self._kind_of[role], np.uint32))
+
+    def _shares(self, who: Who) -> NDArray[np.unsignedinteger[Any]]:
+        """What each study, by number, shares with the caller: a bit for each of the caller's own values."""
+
+        def shares() -> NDArray[np.unsignedinteger[Any]]:
+            own = [(name, value) for name in sorted(self._told_apart[who.role].own) for value in who.own[name]]
+            found = np.zeros(len(self.rows), np.min_scalar_type(2 ** len(own) - 1))
+            for bit, (name, value) in enumerate(own):
+                found[self._members[name].find([(value, value)], partial(eq, value))] |= found.dtype.type(1 << bit)
+            return found
+
+        return self._arrays.of("shares", who, shares)
 
     def _matching(self, search: Search) -> NDArray[np.bool_]:
-        known = self._masks.get((search.tag, search.value))
-        if known is not None:
-            return known
-        found = np.zeros(len(self._rows), np.bool_)
-        for (tag, vr), column in self._columns.items():
-            if tag == search.tag:
-                here = column.numbers() if search.absent else column.find(search.intervals(vr), search.test(vr))
-                found[here] = True
-        if search.absent:
-            found = ~found
-        self._masks[search.tag, search.value] = found
-        while len(self._masks) > _MASKS:
-            self._masks.popitem(last=False)
-        return found
+        def matching() -> NDArray[np.bool_]:
+            found = np.zeros(len(self.rows), np.bool_)
+            for (tag, vr), column in self._columns.items():
+                if tag == search.tag:
+                    here = column.numbers() if search.absent else column.find(search.intervals(vr), search.test(vr))
+                    found[here] = True
+            return ~found if search.absent else found
+
+        return self._arrays.of("matching", (search.tag, search.value), matching)
+
+
+class _Arrays:
+    """What was worked out since the last change, as much of it as is used often."""
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[tuple[str, Hashable], Any] = OrderedDict()
+
+    def of(self, kind: str, name: Hashable, make: Callable[[], T]) -> T:
+        if (kind, name) in self._kept:
+            self._kept.move_to_end((kind, name))
+            return cast(T, self._kept[kind, name])
+        made = make()
+        self._kept[kind, name] = made
+        while len(self._kept) > _KEPT:
+            self._kept.popitem(last=False)
+        return made
+
+    def forget(self, *kinds: str, name: Hashable) -> None:
+        for kind in kinds:
+            self._kept.pop((kind, name), None)
 
 
 @dataclass(kw_only=True)

@@ -25,9 +25,8 @@ def approve(access: Access, name: str, until: date) -> None:
 def approved_until(access: Access, name: str) -> date | None:
     """The last day on which a project is approved, None for one that nobody entered. Raises `SealBroken`."""
     token = _token(access, name)
-    with reading(access.engine) as connection:
-        sealed = connection.execute(select(projects.c.sealed).where(projects.c.token == token)).scalar()
-    return None if sealed is None else date.fromisoformat(access.open("projects", token, sealed)[1])
+    found = access.fetch([projects.c.sealed], projects.c.token, [token])
+    return date.fromisoformat(access.open("projects", token, found[0][0])[1]) if found else None
 
 
 def entered(access: Access) -> dict[str, date]:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, exists, func, select
+from sqlalchemy import Connection, Row, Select, bindparam, exists, func, select
 
 from server.catalog.access import Access
-from server.catalog.database import reading
 from server.catalog.records import (
     OpenedInstance,
     OpenedStudy,
@@ -31,54 +30,83 @@ from server.model import InstancePath, InstanceRecord, SeriesRecord, StudyRecord
 _SERIES_NUMBER = "00200011"
 _INSTANCE_NUMBER = "00200013"
 CHUNK = 400
+_SERIES: Select[Any] = select(series.c.row, series.c.uid_token, series.c.sealed)
 _SHOWN = instances.c.rejected == 0
+# Statements are built once: building one takes longer than running it.
+_STUDY = select_studies().where(studies.c.uid_token == bindparam("token"))
+_INSTANCE = select_instances().where(instances.c.uid_token == bindparam("token"))
 _SHOWN_SERIES = exists(select(instances.c.row).where(instances.c.series == series.c.row, _SHOWN))
+_SHOWN_OF = _SERIES.where(series.c.study == bindparam("study"), _SHOWN_SERIES)
+_SHOWN_NAMED = _SHOWN_OF.where(series.c.uid_token == bindparam("token"))
 
 
 def find_study(access: Access, uid: str) -> StudyRecord | None:
-    with reading(access.engine) as connection:
+    with access.reading() as connection:
         found = study_in(access, connection, uid)
     return None if found is None else found.record
 
 
 def find_series(access: Access, study_uid: str, uid: str) -> SeriesRecord | None:
-    with reading(access.engine) as connection:
+    with access.reading() as connection:
         study = study_in(access, connection, study_uid)
         return None if study is None else series_in(access, connection, study.record, uid)
 
 
 def find_instance(access: Access, path: InstancePath) -> InstanceRecord | None:
     """The instance at exactly this path; under another study or series, or rejected, it is not there."""
-    with reading(access.engine) as connection:
+    with access.reading() as connection:
         found = instance_in(access, connection, path.instance)
     return found.record if found is not None and found.record.path == path and not found.record.rejected else None
 
 
 def find_stored(access: Access, sop_instance_uid: str) -> OpenedInstance | None:
     """The instance with this UID wherever it lies, with the keyed digest of the body that was stored."""
-    with reading(access.engine) as connection:
+    with access.reading() as connection:
         return instance_in(access, connection, sop_instance_uid)
 
 
-def series_of(access: Access, study_uid: str) -> list[SeriesRecord]:
-    """All series of a study that have an instance which is not rejected, by series number, then UID."""
-    with reading(access.engine) as connection:
+def series_of(access: Access, study_uid: str, series_uid: str | None = None) -> list[SeriesRecord]:
+    """All series of a study, or one of them, that have an instance which is not rejected, by series number, then UID.
+
+    No instance is opened.
+    """
+    with access.reading() as connection:
         study = study_in(access, connection, study_uid)
         if study is None:
             return []
-        rows = connection.execute(_series_query(study.record).where(_SHOWN_SERIES)).all()
+        named = {"study": bytes.fromhex(study.record.row)}
+        if series_uid is None:
+            rows = connection.execute(_SHOWN_OF, named).all()
+        else:
+            named["token"] = series_token(access, named["study"], series_uid)
+            rows = connection.execute(_SHOWN_NAMED, named).all()
     return sorted((_open(access, row, study.record) for row in rows), key=_series_order)
 
 
 def studies_at(access: Access, rows: Sequence[bytes]) -> dict[bytes, OpenedStudy]:
     """The studies in these rows, as far as they are there. Raises `SealBroken`."""
     found: dict[bytes, OpenedStudy] = {}
-    with reading(access.engine) as connection:
+    with access.reading() as connection:
         for begin in range(0, len(rows), CHUNK):
             query = select_studies().where(studies.c.row.in_(rows[begin : begin + CHUNK]))
             for row in connection.execute(query):
                 found[bytes(row.row)] = open_study(access, row.row, row.uid_token, row.sealed)
     return found
+
+
+def unchanged(access: Access, revisions: Mapping[bytes, bytes]) -> bool:
+    """Whether every study, by its row, is there and of this revision. Raises `SealBroken`."""
+    rows, found = list(revisions), 0
+    for begin in range(0, len(rows), CHUNK):
+        columns = [studies.c.row, studies.c.uid_token, studies.c.sealed]
+        for row, token, sealed in access.fetch(columns, studies.c.row, rows[begin : begin + CHUNK]):
+            value = access.open("studies", row, sealed)
+            if study_token(access, value["uid"]) != token:
+                raise SealBroken("a row of studies contradicts its columns")
+            if bytes.fromhex(value["revision"]) != revisions[row]:
+                return False
+            found += 1
+    return found == len(rows)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,7 +124,7 @@ def outlines(access: Access, found: Sequence[StudyRecord]) -> dict[str, Outline]
     parts: dict[bytes, list[SeriesRecord]] = defaultdict(list)
     counts: dict[bytes, list[int]] = defaultdict(list)
     number = func.count()
-    with reading(access.engine) as connection:
+    with access.reading() as connection:
         for begin in range(0, len(rows), CHUNK):
             chunk = rows[begin : begin + CHUNK]
             query = select(series.c.study, series.c.row, series.c.uid_token, series.c.sealed)
@@ -112,14 +140,14 @@ def outlines(access: Access, found: Sequence[StudyRecord]) -> dict[str, Outline]
 def count_instances(access: Access, found: SeriesRecord) -> int:
     """How many instances of a series are not rejected; none is opened."""
     counted = select(func.count()).select_from(instances).where(instances.c.series == bytes.fromhex(found.row), _SHOWN)
-    with reading(access.engine) as connection:
+    with access.reading() as connection:
         return int(connection.execute(counted).scalar_one())
 
 
 def instances_of(access: Access, study_uid: str, series_uid: str | None = None) -> list[InstanceRecord]:
     """All instances of a study, or of one series of it, that are not rejected, by series number and UID, then instance
     number and UID."""
-    with reading(access.engine) as connection:
+    with access.reading() as connection:
         study = study_in(access, connection, study_uid)
         if study is None:
             return []
@@ -142,7 +170,7 @@ def object_names(access: Access, *, page: int = 500) -> Iterator[str]:
     after = b""
     query = select(instances.c.row, instances.c.sealed).order_by(instances.c.row).limit(page)
     while True:
-        with reading(access.engine) as connection:
+        with access.reading() as connection:
             rows = connection.execute(query.where(instances.c.row > after)).all()
         if not rows:
             break
@@ -150,13 +178,12 @@ def object_names(access: Access, *, page: int = 500) -> Iterator[str]:
             value = access.open("instances", row, sealed)
             yield from (reference[0] for reference in (value["content"], value["regions"]) if reference is not None)
         after = rows[-1].row
-    with reading(access.engine) as connection:
+    with access.reading() as connection:
         yield from connection.execute(select(retired.c.name)).scalars().all()
 
 
 def study_in(access: Access, connection: Connection, uid: str) -> OpenedStudy | None:
-    query = select_studies().where(studies.c.uid_token == study_token(access, uid))
-    row = connection.execute(query).one_or_none()
+    row = connection.execute(_STUDY, {"token": study_token(access, uid)}).one_or_none()
     return None if row is None else open_study(access, row.row, row.uid_token, row.sealed)
 
 
@@ -167,8 +194,7 @@ def series_in(access: Access, connection: Connection, study: StudyRecord, uid: s
 
 
 def instance_in(access: Access, connection: Connection, uid: str) -> OpenedInstance | None:
-    query = select_instances().where(instances.c.uid_token == instance_token(access, uid))
-    row = connection.execute(query).one_or_none()
+    row = connection.execute(_INSTANCE, {"token": instance_token(access, uid)}).one_or_none()
     return None if row is None else open_joined(access, row)
 
 

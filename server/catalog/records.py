@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import Connection, Row, Select, insert, select, update
 
 from server.catalog.access import Access
 from server.catalog.schema import instances, series, studies
-from server.catalog.sealed_labels import labels_of, labels_value
+from server.catalog.sealed_labels import labels_of
+from server.catalog.sealed_values import JSONObject, instance_value, series_value, study_value
 from server.errors import SealBroken
 from server.model import (
     Identifier,
@@ -28,8 +28,6 @@ from server.model import (
 STUDY_BYTES = 4096
 SERIES_BYTES = 2048
 INSTANCE_BYTES = 2048
-
-JSONObject = dict[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,6 +108,8 @@ def open_series(access: Access, row: bytes, token: bytes, sealed: bytes, study: 
         attributes=value["attributes"],
         row_keys=_row_keys(value["row_keys"]),
         identifies=_identifies(value),
+        # Rows sealed before there was such a thing have none, until something in them changes.
+        revision=bytes.fromhex(value.get("revision", "")),
     )
 
 
@@ -156,59 +156,63 @@ def open_joined(access: Access, found: Row[Any]) -> OpenedInstance:
     return open_instance(access, found, parent)
 
 
-def study_value(record: StudyRecord, sequence: int) -> JSONObject:
-    """What is sealed of a study."""
-    return {
-        "uid": record.study_instance_uid,
-        "patient": [record.patient.issuer, record.patient.patient_id],
-        "labels": labels_value(record.labels),
-        "revision": record.revision.hex(),
-        "attributes": record.attributes,
-        "row_keys": _key_values(record.row_keys),
-        "identifies": _identifying_values(record),
-        "modalities": sorted(record.modalities),
-        "sequence": sequence,
-    }
-
-
 def insert_study(access: Access, connection: Connection, record: StudyRecord, sequence: int) -> None:
+    connection.execute(insert(studies).values(study_columns(access, record, sequence)))
+
+
+def study_columns(access: Access, record: StudyRecord, sequence: int) -> dict[str, Any]:
     row = bytes.fromhex(record.row)
     sealed = access.seal("studies", row, study_value(record, sequence), least=STUDY_BYTES)
-    token = study_token(access, record.study_instance_uid)
-    connection.execute(insert(studies).values(row=row, uid_token=token, sealed=sealed))
+    return {"row": row, "uid_token": study_token(access, record.study_instance_uid), "sealed": sealed}
 
 
 def insert_series(access: Access, connection: Connection, record: SeriesRecord) -> None:
+    connection.execute(insert(series).values(series_columns(access, record)))
+
+
+def series_columns(access: Access, record: SeriesRecord) -> dict[str, Any]:
     row, study = bytes.fromhex(record.row), bytes.fromhex(record.study.row)
-    value = {
-        "uid": record.series_instance_uid,
-        "study": record.study.row,
-        "attributes": record.attributes,
-        "row_keys": _key_values(record.row_keys),
-        "identifies": _identifying_values(record),
-    }
-    sealed = access.seal("series", row, value, least=SERIES_BYTES)
+    sealed = access.seal("series", row, series_value(record), least=SERIES_BYTES)
     token = series_token(access, study, record.series_instance_uid)
-    connection.execute(insert(series).values(row=row, study=study, uid_token=token, sealed=sealed))
+    return {"row": row, "study": study, "uid_token": token, "sealed": sealed}
 
 
-def insert_instance(access: Access, connection: Connection, record: InstanceRecord, body_digest: bytes) -> None:
+def _touched(access: Access, connection: Connection, record: InstanceRecord) -> InstanceRecord:
+    """Give a series another revision, in the transaction in which an instance of it changes.
+
+    Returns the instance with it. The series of `record` is as it was found in this very transaction.
+    """
+    changed = replace(record.series, revision=bytes.fromhex(access.new_revision("series")))
+    row = bytes.fromhex(changed.row)
+    sealed = access.seal("series", row, series_value(changed), least=SERIES_BYTES)
+    connection.execute(update(series).where(series.c.row == row).values(sealed=sealed))
+    return replace(record, series=changed)
+
+
+def insert_instance(
+    access: Access, connection: Connection, record: InstanceRecord, body_digest: bytes
+) -> InstanceRecord:
+    connection.execute(insert(instances).values(instance_columns(access, record, body_digest)))
+    return _touched(access, connection, record)
+
+
+def instance_columns(access: Access, record: InstanceRecord, body_digest: bytes) -> dict[str, Any]:
     row = bytes.fromhex(record.row)
-    connection.execute(
-        insert(instances).values(
-            row=row,
-            study=bytes.fromhex(record.study.row),
-            series=bytes.fromhex(record.series.row),
-            uid_token=instance_token(access, record.path.instance),
-            sealed=access.seal("instances", row, instance_value(record, body_digest), least=INSTANCE_BYTES),
-            screening=record.screening.value,
-            attempts=0,
-            rejected=int(record.rejected != 0),
-        )
-    )
+    return {
+        "row": row,
+        "study": bytes.fromhex(record.study.row),
+        "series": bytes.fromhex(record.series.row),
+        "uid_token": instance_token(access, record.path.instance),
+        "sealed": access.seal("instances", row, instance_value(record, body_digest), least=INSTANCE_BYTES),
+        "screening": record.screening.value,
+        "attempts": 0,
+        "rejected": int(record.rejected != 0),
+    }
 
 
-def replace_instance(access: Access, connection: Connection, record: InstanceRecord, body_digest: bytes) -> None:
+def replace_instance(
+    access: Access, connection: Connection, record: InstanceRecord, body_digest: bytes
+) -> InstanceRecord:
     """Write the changed row, its queue state with it, and give its lease back."""
     row = bytes.fromhex(record.row)
     connection.execute(
@@ -223,30 +227,15 @@ def replace_instance(access: Access, connection: Connection, record: InstanceRec
             fault=None,
         )
     )
+    return _touched(access, connection, record)
 
 
-def instance_value(record: InstanceRecord, body_digest: bytes) -> JSONObject:
-    """What is sealed of an instance."""
-    return {
-        "uid": record.path.instance,
-        "study": record.study.row,
-        "series": record.series.row,
-        "sop_class": record.sop_class_uid,
-        "transfer_syntax": record.transfer_syntax_uid,
-        "frames": record.number_of_frames,
-        "screening": record.screening.value,
-        "content": _reference_value(record.content),
-        "regions": None if record.regions is None else _reference_value(record.regions),
-        "revision": record.revision.hex(),
-        "digest": body_digest.hex(),
-        "rejected": record.rejected,
-        "attributes": record.attributes,
-        "row_keys": _key_values(record.row_keys),
-        "found_by": record.found_by,
-        "review": record.review.value if record.review else None,
-        "since": float(record.since),
-        "faces_sought": record.faces_sought,
-    }
+def hide_instance(access: Access, connection: Connection, record: InstanceRecord, body_digest: bytes) -> InstanceRecord:
+    """Write a row that was rejected. The screening goes on as it was: its lease and its attempts are not touched."""
+    row = bytes.fromhex(record.row)
+    sealed = access.seal("instances", row, instance_value(record, body_digest), least=INSTANCE_BYTES)
+    connection.execute(update(instances).where(instances.c.row == row).values(sealed=sealed, rejected=1))
+    return _touched(access, connection, record)
 
 
 def _review(value: JSONObject) -> ReviewReason | None:
@@ -256,25 +245,13 @@ def _review(value: JSONObject) -> ReviewReason | None:
     return ReviewReason.UNKNOWN if value["screening"] == ScreeningState.FAILED else None
 
 
-def _reference_value(reference: ObjectReference) -> list[str | int]:
-    return [reference.name, reference.kind, reference.version, reference.segments]
-
-
 def _reference(value: list[Any]) -> ObjectReference:
     name, kind, version, segments = value
     return ObjectReference(name=name, kind=kind, version=version, segments=segments)
 
 
-def _key_values(row_keys: Mapping[Identifier, bytes]) -> list[list[str]]:
-    return [[identifier.kind.value, identifier.value, key.hex()] for identifier, key in row_keys.items()]
-
-
 def _row_keys(values: list[list[str]]) -> dict[Identifier, bytes]:
     return {Identifier(kind=IdentifierKind(kind), value=value): bytes.fromhex(key) for kind, value, key in values}
-
-
-def _identifying_values(record: StudyRecord | SeriesRecord) -> list[tuple[str, str]] | None:
-    return None if record.identifies is None else sorted(record.identifies)
 
 
 def _identifies(value: JSONObject) -> frozenset[tuple[str, str]] | None:

@@ -153,6 +153,7 @@ def _new_series(access: Access, connection: Connection, new: NewInstance, study:
         row=access.new_row("series").hex(),
         series_instance_uid=new.path.series,
         study=study,
+        revision=bytes.fromhex(access.new_revision("series")),
         attributes=new.series_attributes,
         row_keys=new.series_row_keys,
         identifies=new.identifies,
@@ -179,5 +180,4 @@ def _new_instance(
         row_keys=new.instance_row_keys,
         rejected=rejected,
     )
-    insert_instance(access, connection, instance, new.body_digest)
-    return instance
+    return insert_instance(access, connection, instance, new.body_digest)

@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, insert, select
 
 from server.catalog.access import Access
 from server.catalog.database import reading
 from server.catalog.reads import CHUNK, instance_in
-from server.catalog.records import INSTANCE_BYTES, instance_value
+from server.catalog.records import hide_instance
 from server.catalog.schema import instances, rejections
 from server.errors import Conflict
 from server.model import InstancePath, StudyRecord
@@ -38,10 +38,7 @@ def reject(
         elif not found.record.rejected:
             revision = bytes.fromhex(access.new_revision("instance"))
             changed = replace(found.record, rejected=code, revision=revision)
-            row = bytes.fromhex(changed.row)
-            sealed = access.seal("instances", row, instance_value(changed, found.body_digest), least=INSTANCE_BYTES)
-            # The screening goes on as it was: its lease and its attempts are not touched.
-            connection.execute(update(instances).where(instances.c.row == row).values(sealed=sealed, rejected=1))
+            hide_instance(access, connection, changed, found.body_digest)
 
 
 def expected(access: Access, connection: Connection, study: StudyRecord, instance_uid: str) -> int:

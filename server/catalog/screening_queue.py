@@ -180,7 +180,7 @@ def put_outcome(access: Access, connection: Connection, opened: OpenedInstance, 
         since=outcome.at if outcome.review else 0.0,
         revision=bytes.fromhex(access.new_revision("instance")),
     )
-    replace_instance(access, connection, changed, opened.body_digest)
+    changed = replace_instance(access, connection, changed, opened.body_digest)
     waiting = Outcome(state=ScreeningState.PENDING, regions=None, at=outcome.at)
     for name in map(bytes.fromhex, outcome.again):
         # One that waits goes on waiting. One that a worker is busy with is taken from it: what it finds is out of date.

@@ -7,7 +7,7 @@ from typing import cast
 from sqlalchemy import delete, insert, select, update
 
 from server.catalog.access import Access
-from server.catalog.database import reading, writing
+from server.catalog.database import writing
 from server.catalog.schema import sessions
 
 _SESSION_BYTES = 1024
@@ -54,11 +54,10 @@ def replace_session(access: Access, digest: bytes, value: bytes, expires: float)
 def get_session(access: Access, digest: bytes, now: float) -> bytes | None:
     """The value of a session that has not expired; the sealed time counts. Raises `SealBroken`."""
     token = access.tokens.unique("session", digest)
-    with reading(access.engine) as connection:
-        sealed = connection.execute(select(sessions.c.sealed).where(sessions.c.token == token)).scalar()
-    if sealed is None:
+    found = access.fetch([sessions.c.sealed], sessions.c.token, [token])
+    if not found:
         return None
-    expires, value = access.open("sessions", token, sealed)
+    expires, value = access.open("sessions", token, found[0][0])
     return bytes.fromhex(cast(str, value)) if now < expires else None
 
 

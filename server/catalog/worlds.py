@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, delete, func, insert, select, update
 
 from server.catalog.access import Access
-from server.catalog.database import insert_many, reading, writing
+from server.catalog.database import fetch, insert_many, reading, writing
 from server.catalog.postings import CHUNK
 from server.catalog.schema import world_entries, worlds
 
@@ -112,13 +112,11 @@ def read_all(access: Access, world: World, *, page: int = 1000) -> Iterator[tupl
 def read_some(access: Access, world: World, tokens: Sequence[bytes]) -> dict[bytes, bytes]:
     """What is sealed under these tokens, as far as they are there."""
     found: dict[bytes, bytes] = {}
-    with reading(access.engine) as connection:
-        for start in range(0, len(tokens), CHUNK):
-            chunk = tokens[start : start + CHUNK]
-            query = select(world_entries.c.entry, world_entries.c.sealed).where(
-                world_entries.c.world == world.token, world_entries.c.entry.in_(chunk)
-            )
-            found.update((bytes(entry), bytes(sealed)) for entry, sealed in connection.execute(query))
+    mine = world_entries.c.world, world.token
+    for start in range(0, len(tokens), CHUNK):
+        chunk = tokens[start : start + CHUNK]
+        columns = [world_entries.c.entry, world_entries.c.sealed]
+        found.update(fetch(access.engine, columns, world_entries.c.entry, chunk, within=mine))
     return found
 
 

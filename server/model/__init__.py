@@ -41,9 +41,10 @@ from server.model.records import (
     StudyRecord,
     check_uid,
 )
-from server.model.shares import Share
+from server.model.shares import RECIPIENT, Share
 
 __all__ = [
+    "RECIPIENT",
     "Act",
     "Action",
     "Approval",

@@ -63,8 +63,8 @@ class AuditEvent:
     """One line of the record. `subject`, `client` and `object` are sealed in the journal, the rest is readable.
 
     `kind` is "answer", "opening", "closing", "refusal", "store", "label", "screening", "alarm", "sign-in", "sign-out",
-    "review", "break-glass", "share" or, of the journal itself, "recovered"; `status` is the HTTP status (0 where
-    there is none); `digest` a keyed digest of the body in hexadecimal ("" when there is none).
+    "review", "break-glass", "glass-review", "share" or, of the journal itself, "recovered"; `status` is the HTTP status
+    (0 where there is none); `digest` a keyed digest of the body in hexadecimal ("" when there is none).
     """
 
     kind: str

@@ -24,6 +24,7 @@ class Action(StrEnum):
     RECORD_CONSENT = "record-consent"
     APPROVE_PROJECT = "approve-project"
     BREAK_GLASS = "break-glass"
+    REVIEW_GLASS = "review-glass"
     SHARE = "share"
     ACCEPT_SHARE = "accept-share"
     READ_SHARES = "read-shares"
@@ -35,6 +36,7 @@ class Act(StrEnum):
 
     SIGN_IN = "sign-in"
     CHOOSE_ROLE = "choose-role"
+    GOVERN = "govern"
     SIGN_OUT = "sign-out"
     DESCRIBE = "describe"
     UNROUTED = "unrouted"

@@ -142,11 +142,16 @@ class StudyRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class SeriesRecord:
-    """One series as catalogued; `attributes`, `row_keys` and `identifies` as in `StudyRecord`, at series level."""
+    """One series as catalogued; `attributes`, `row_keys` and `identifies` as in `StudyRecord`, at series level.
+
+    `revision` is random and changes whenever anything of the series or of an instance of it does; b"" for one of which
+    nothing did since there are revisions. What changes of the study changes the study's.
+    """
 
     row: str
     series_instance_uid: str
     study: StudyRecord
+    revision: bytes = b""
     attributes: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     row_keys: Mapping[Identifier, bytes] = field(default_factory=dict)
     identifies: frozenset[tuple[str, str]] | None = None

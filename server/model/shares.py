@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 from server.model.decisions import Caller
 
+RECIPIENT = "recipient"
+"""The role that no token gives: whoever is signed in may act in it, and is shown what was shared with them."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Share:

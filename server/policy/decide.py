@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from server.model import Action, Caller, Decision, Deny, MaskingLevel, Permit, StudyRecord
+from server.model import RECIPIENT, Action, Caller, Decision, Deny, MaskingLevel, Permit, StudyRecord
 from server.policy.facts import (
     ARCHIVE,
     StudyFacts,
@@ -17,11 +17,14 @@ from server.policy.facts import (
     study_facts,
 )
 from server.policy.rules import Answer, Question, ask
-from server.policy.words import GOVERNANCE, RECIPIENT, Grant, PolicyBundle
+from server.policy.words import GOVERNANCE, Grant, PolicyBundle
 
 ROLE_HEADER = "Safelight-Role"
 
 Kind = tuple[StudyFacts, bool]
+
+# More questions than this in one bundle's memory begin anew.
+_MOST_REMEMBERED = 4096
 
 
 def choose_role(bundle: PolicyBundle, caller: Caller, requested: str | None) -> Caller | Deny:
@@ -100,7 +103,7 @@ def decide_many(
         return [never] * len(studies)
     facts = [_kind_or_none(bundle, caller, study, now) for study in studies]
     distinct = list(dict.fromkeys(fact for fact in facts if fact is not None))
-    decided = dict(zip(distinct, _decide_distinct(bundle, caller, action, distinct), strict=True))
+    decided = _decided(bundle, caller, action, distinct)
     unusable = _not_here(bundle, caller, "the record of the study cannot be decided about")
     return [unusable if fact is None else decided[fact] for fact in facts]
 
@@ -130,6 +133,18 @@ def candidates(bundle: PolicyBundle, role: str, action: Action) -> list[MaskingL
     """The levels of the role's ladder that have the action, least masked first; unknown roles have none."""
     ladder = bundle.ladders.get(role, ())
     return [bundle.levels[name] for name in reversed(ladder) if action in bundle.levels[name].transactions]
+
+
+def _decided(bundle: PolicyBundle, caller: Caller, action: Action, kinds: Sequence[Kind]) -> dict[Kind, Decision]:
+    """One decision per kind. All that a rule can look at is in the question, so equal questions are asked once."""
+    found = {kind: known for kind in kinds if (known := bundle.decided.get((caller, action, *kind))) is not None}
+    asked = [kind for kind in kinds if kind not in found]
+    new = dict(zip(asked, _decide_distinct(bundle, caller, action, asked), strict=True)) if asked else {}
+    if len(bundle.decided) + len(new) > _MOST_REMEMBERED:
+        bundle.decided.clear()
+    if len(new) <= _MOST_REMEMBERED:
+        bundle.decided.update({(caller, action, *kind): decision for kind, decision in new.items()})
+    return found | new
 
 
 def _decide_distinct(bundle: PolicyBundle, caller: Caller, action: Action, kinds: Sequence[Kind]) -> Iterable[Decision]:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 import cedarpy
 from cedarpy import pst
 
 from server.errors import PolicyError
-from server.model import Action, Caller, MaskingLevel, StudyRecord
+from server.model import Action, Caller, Decision, MaskingLevel, StudyRecord
 
 GOVERNANCE = frozenset(
     {
@@ -23,6 +23,7 @@ GOVERNANCE = frozenset(
         Action.SETTLE,
         Action.READ_STATUS,
         Action.BREAK_GLASS,
+        Action.REVIEW_GLASS,
         Action.SHARE,
         Action.ACCEPT_SHARE,
         Action.READ_SHARES,
@@ -30,9 +31,6 @@ GOVERNANCE = frozenset(
     }
 )
 """The actions that show no film: they are granted or not, and have no masking level."""
-
-RECIPIENT = "recipient"
-"""The role that no token gives: whoever is signed in may act in it, and is shown what was shared with them."""
 
 
 class BundleProblems(PolicyError):
@@ -133,7 +131,8 @@ class PolicyBundle:
     """Everything a decision needs. `ladders` gives each role its levels, most masked first; empty: sees no film.
 
     `claims` are rules that decide nothing: each a `forbid` that says what is never permitted; `claim_set` holds them.
-    `fingerprint` is the SHA-256 in hexadecimal of all the files that the bundle was made of.
+    `fingerprint` is the SHA-256 in hexadecimal of all the files that the bundle was made of. `decided` remembers what
+    these rules said of equal questions; no copy of a bundle has its memory.
     """
 
     fingerprint: str
@@ -144,6 +143,7 @@ class PolicyBundle:
     cases: tuple[Case, ...]
     claims: Mapping[str, Rule]
     claim_set: cedarpy.PolicySet
+    decided: dict[tuple[object, ...], Decision] = field(default_factory=dict, init=False, compare=False, repr=False)
 
     @property
     def roles(self) -> frozenset[str]:

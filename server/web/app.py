@@ -11,7 +11,19 @@ from werkzeug.exceptions import HTTPException
 from server.errors import BadRequest, MethodNotAllowed, NotFound, SafelightError, TooLarge, TooMany
 from server.model import Act, Action
 from server.services import Services
-from server.web import capabilities, cors, dicomweb, governance, page, review, session, shares, sign_in, wado
+from server.web import (
+    capabilities,
+    cors,
+    dicomweb,
+    govern_page,
+    governance,
+    page,
+    review,
+    session,
+    shares,
+    sign_in,
+    wado,
+)  # fmt: skip
 from server.web.answer import Route, limits, not_now, refuse, respond
 from server.web.answer import services as found_services
 from server.web.identify import whoever
@@ -20,6 +32,7 @@ from server.web.limits import Limits, address_of
 _LOG = logging.getLogger("safelight.web")
 
 ROUTES: tuple[Route, ...] = (*dicomweb.ROUTES, *wado.ROUTES, *governance.ROUTES, *review.ROUTES, *shares.ROUTES)
+PAGES: dict[str, Action | Act] = {**page.ACTS, **govern_page.ACTS}
 _CONTENT_POLICY = (
     "default-src 'none'; img-src 'self'; style-src 'self'; script-src 'self'; connect-src 'self'; form-action 'self'; "
     "base-uri 'none'; frame-ancestors 'none'"
@@ -44,6 +57,7 @@ def create_app(services: Services) -> Flask:
         _add(app, route)
     app.register_blueprint(page.blueprint)
     app.register_blueprint(sign_in.blueprint)
+    app.register_blueprint(govern_page.blueprint)
     capabilities.add(app)
     app.after_request(_harden)
     app.extensions["safelight.limits"] = Limits(
@@ -88,7 +102,7 @@ def _act() -> Action | Act:
     """What the journal calls the request at hand: by its route, or `unrouted`."""
     rule = request.url_rule.rule if request.url_rule else ""
     method = "GET" if request.method == "HEAD" else request.method
-    return action_of(method, rule) or page.ACTS.get(request.endpoint or "", Act.UNROUTED)
+    return action_of(method, rule) or PAGES.get(request.endpoint or "", Act.UNROUTED)
 
 
 def _harden(response: Response) -> Response:
@@ -99,7 +113,7 @@ def _harden(response: Response) -> Response:
     headers["X-Frame-Options"] = "DENY"
     headers["Cross-Origin-Opener-Policy"] = "same-origin"
     headers["Cross-Origin-Resource-Policy"] = "same-origin"
-    page = request.blueprint in ("page", "sign_in") or request.endpoint in ("conformance", "static")
+    page = request.blueprint in ("page", "sign_in", "govern_page") or request.endpoint in ("conformance", "static")
     headers.setdefault("Content-Security-Policy", _CONTENT_POLICY if page else _DATA_POLICY)
     if response.mimetype in _FILES:
         # Whoever opens the address of a film in a browser saves it; nothing in it is shown or run.

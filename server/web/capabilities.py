@@ -7,7 +7,7 @@ from functools import partial
 import orjson
 from flask import Flask, Response, render_template, request
 
-from server import conformance
+from server import conformance, openapi
 from server.capabilities import CAPABILITIES, TABLE
 from server.errors import SafelightError
 from server.model import Act
@@ -70,7 +70,7 @@ def _conformance() -> Response:
 
 
 def _openapi() -> Response:
-    return _answer(orjson.dumps(conformance.openapi(services())), "application/json")
+    return _answer(orjson.dumps(openapi.description(services())), "application/json")
 
 
 def _answer(body: bytes, content_type: str) -> Response:

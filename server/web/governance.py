@@ -6,10 +6,11 @@ from datetime import date
 
 from flask import request
 
-from server import govern
+from server import glass_review, govern
 from server.auth.claims import MAXIMUM_TEXT_LENGTH
 from server.errors import BadRequest
 from server.glass import GlassReason
+from server.glass_review import Finding
 from server.model import Action, Ask, Choice, Consent, Representation, StudyLabel
 from server.services import Services
 from server.web.answer import Route
@@ -96,6 +97,21 @@ def _break_glass(services: Services, ask: Ask, study: str) -> Representation:
     return govern.break_glass(services, ask, study=study, reason=GlassReason(body["reason"]), text=text.strip())
 
 
+def _broken(services: Services, ask: Ask) -> Representation:
+    return glass_review.listed(services, ask)
+
+
+def _review_glass(services: Services, ask: Ask, entry: str) -> Representation:
+    govern.allowed(services, ask, Action.REVIEW_GLASS)
+    body = body_of(frozenset({"finding", "text"}))
+    text = body["text"]
+    if body["finding"] not in list(Finding) or not isinstance(text, str) or not 10 <= len(text.strip()) <= 1000:
+        raise BadRequest(f"a finding is one of {', '.join(Finding)}, with 10 to 1000 characters why")
+    if not (entry.isascii() and entry.isdigit() and len(entry) < 16):
+        raise BadRequest("an entry is named by its number")
+    return glass_review.review(services, ask, seq=int(entry), finding=Finding(str(body["finding"])), text=text.strip())
+
+
 ROUTES: tuple[Route, ...] = (
     Route(rule="/labels/studies/<study>", method="PUT", action=Action.LABEL, handler=_set_labels),
     Route(rule="/labels/studies/<study>", method="GET", action=Action.LABEL, handler=_labels),
@@ -103,5 +119,7 @@ ROUTES: tuple[Route, ...] = (
     Route(rule="/projects/<project>", method="PUT", action=Action.APPROVE_PROJECT, handler=_approve_project),
     Route(rule="/projects", method="GET", action=Action.APPROVE_PROJECT, handler=_projects),
     Route(rule="/break-glass/studies/<study>", method="POST", action=Action.BREAK_GLASS, handler=_break_glass),
+    Route(rule="/break-glass", method="GET", action=Action.REVIEW_GLASS, handler=_broken),
+    Route(rule="/break-glass/<entry>/review", method="POST", action=Action.REVIEW_GLASS, handler=_review_glass),
     Route(rule="/audit/entries", method="GET", action=Action.READ_AUDIT, handler=_read_audit),
 )

@@ -15,8 +15,7 @@ from werkzeug.wrappers import Response as AnyResponse
 from server import record, retrieve, search, status
 from server.auth.dpop import ALGORITHMS
 from server.errors import BadRequest, Forbidden, SafelightError, Unauthenticated
-from server.model import Act, Action, Ask
-from server.policy.words import RECIPIENT
+from server.model import RECIPIENT, Act, Action, Ask
 from server.services import Services
 from server.web import session
 from server.web.answer import finish, refuse, services
@@ -47,7 +46,7 @@ def to(url: str) -> Response:
     return finish(response)
 
 
-def _signed_in(house: Services) -> tuple[Ask, session.Session] | None:
+def signed_in(house: Services) -> tuple[Ask, session.Session] | None:
     """The browser's session; None where there is none or it has ended."""
     cookie = request.cookies.get(session.cookie_name(house))
     if not cookie:
@@ -62,7 +61,7 @@ def _signed_in(house: Services) -> tuple[Ask, session.Session] | None:
 def home() -> AnyResponse:
     house = services()
     try:
-        found = _signed_in(house)
+        found = signed_in(house)
         if found is None:
             labels = [one.label for one in house.settings.all_issuers if one.client_id]
             return _page("welcome.html", labels=labels)
@@ -94,7 +93,7 @@ def home() -> AnyResponse:
 def film(study: str, series: str, instance: str) -> AnyResponse:
     house = services()
     try:
-        found = _signed_in(house)
+        found = signed_in(house)
         if found is None:
             return to("/")
         ask, current = found

@@ -16,6 +16,7 @@ from server.logs import configuration
 from server.services import Services
 from server.settings import Settings
 from server.web.app import create_app
+from server.web.patience import PatientWorker
 
 _LOG = logging.getLogger("safelight.web")
 _M_ARENA_MAX = -8
@@ -30,7 +31,7 @@ class Server(BaseApplication):  # type: ignore[misc]
         open_all: Callable[[], Services],
         extend: Callable[[Flask, Services], None] | None = None,
     ) -> None:
-        self._settings = settings
+        self.settings = settings
         self._open_all = open_all
         self._extend = extend
         # Requests run side by side already; threads inside one would only take each other's time. Said before the
@@ -40,16 +41,18 @@ class Server(BaseApplication):  # type: ignore[misc]
         super().__init__()
 
     def load_config(self) -> None:
-        settings = self._settings
+        settings = self.settings
         chosen: dict[str, Any] = {
             "bind": f"{settings.host}:{settings.port}",
-            "worker_class": "gthread",
+            "worker_class": PatientWorker,
             "workers": settings.workers,
             "threads": settings.threads,
             "timeout": 120,
             "graceful_timeout": 30,
             "keepalive": 5,
             "limit_request_line": 8190,
+            # Each piece is sent by the worker's own clock.
+            "sendfile": False,
             "logconfig_dict": configuration(),
             # A path names studies, so there is no access log; the journal is the record of who saw what.
             "accesslog": None,

@@ -24,7 +24,6 @@ from server.web.page import form_session, to
 
 blueprint = Blueprint("sign_in", __name__)
 _SIGN_IN_SECONDS = 600.0
-_COOKIE = "safelight-sign-in"
 
 
 @blueprint.get("/sign-in")
@@ -55,8 +54,8 @@ def begin() -> AnyResponse:
     response = to(url)
     # Binds the attempt to this browser, so that nobody is signed in to another's session by a forged link.
     response.set_cookie(
-        _COOKIE, attempt.state, max_age=int(_SIGN_IN_SECONDS), httponly=True, samesite="Lax",
-        secure=house.settings.public_url.startswith("https:"), path="/callback",
+        _cookie_name(house), attempt.state, max_age=int(_SIGN_IN_SECONDS), httponly=True, samesite="Lax",
+        secure=_over_tls(house), path="/",
     )  # fmt: skip
     return response
 
@@ -66,6 +65,15 @@ def _chosen(house: Services, label: str) -> Issuer:
         if one.settings.client_id and label in ("", one.settings.label):
             return one
     raise BadRequest("there is no such way to sign in")
+
+
+def _over_tls(house: Services) -> bool:
+    return house.settings.public_url.startswith("https:")
+
+
+def _cookie_name(house: Services) -> str:
+    """As the session's: over TLS a name that no other host can set (RFC 6265bis section 4.1.3.2)."""
+    return "__Host-safelight-sign-in" if _over_tls(house) else "safelight-sign-in"
 
 
 def _attempt_name(state: str) -> bytes:
@@ -82,7 +90,7 @@ def callback() -> AnyResponse:
     house = services()
     ask = nobody(request)
     try:
-        state = request.cookies.get(_COOKIE, "")
+        state = request.cookies.get(_cookie_name(house), "")
         name = _attempt_name(state)
         found = house.catalog.get_session(name, house.clock())
         if found is None:
@@ -111,7 +119,7 @@ def callback() -> AnyResponse:
     response = finish(Response(render_template("signed-in.html"), mimetype="text/html"))
     response.headers["Refresh"] = "0; url=/"
     session.set_cookie(response, house, cookie, expires - house.clock())
-    response.delete_cookie(_COOKIE, path="/callback")
+    response.delete_cookie(_cookie_name(house), path="/", secure=_over_tls(house), httponly=True, samesite="Lax")
     return response
 
 

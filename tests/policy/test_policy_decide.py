@@ -118,6 +118,7 @@ def test_govern_grants_exactly_these_things() -> None:
         ("front-desk", Action.RECORD_CONSENT),
         ("clinician", Action.BREAK_GLASS),
         ("security-auditor", Action.READ_AUDIT),
+        ("security-auditor", Action.REVIEW_GLASS),
         ("privacy-reviewer", Action.READ_QUEUE),
         ("privacy-reviewer", Action.SETTLE),
         ("privacy-reviewer", Action.READ_STATUS),

@@ -1,0 +1,255 @@
+"""The page of governance, as people use it: signed in, by forms of this session alone, each change in the journal."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from html.parser import HTMLParser
+
+import pytest
+from builders import PixelFormat, chest_film, part10_bytes
+from flask.testing import FlaskClient
+from house import NOW, House
+from signing_in import OWN, Person, with_issuer
+from test_proofs import with_settings
+from werkzeug.test import TestResponse
+
+from server.audit.show import read
+from server.model import Choice, Freshness, StudyLabel
+
+FILM = chest_film(PixelFormat(rows=16, columns=16), canaries=False, PatientID="ONE", IssuerOfPatientID="I")
+STUDY = str(FILM.StudyInstanceUID)
+WHY = "unconscious on arrival"
+FORMS: dict[str, tuple[str, dict[str, str]]] = {
+    "labels": ("security-administrator", {"study": STUDY, "departments": "urology", "labels": "vip"}),
+    "consents": ("front-desk", {"study": STUDY, "disclosure": "opt-out", "research": "opt-in"}),
+    "projects": ("security-administrator", {"project": "lungs", "approved_until": "2099-12-31"}),
+    "reviews": ("security-auditor", {"seq": "1", "finding": "justified", "text": "an emergency indeed"}),
+}
+
+
+@pytest.fixture
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    with House(tmp_path_factory.mktemp("governance")) as made:
+        with_issuer(made)
+        assert made.store(part10_bytes(FILM)).status_code == 200
+        made.screen()
+        yield made
+
+
+def person(house: House, user: str) -> Person:
+    someone = Person(house)
+    assert someone.sign_in(user).status_code == 200
+    return someone
+
+
+def page(someone: Person, query: str = "") -> str:
+    answer = someone.get(f"/governance{query}")
+    assert answer.status_code == 200
+    return answer.get_data(as_text=True)
+
+
+def submit(someone: Person, name: str, **form: str) -> TestResponse:
+    return someone.post(f"/governance/{name}", form_token=someone.form_token(), **form)
+
+
+def strike(house: House) -> int:
+    """Break the glass; the number of the entry."""
+    body = {"reason": "emergency", "text": WHY}
+    assert house.request("POST", f"/break-glass/studies/{STUDY}", "clinician", json=body).status_code == 200
+    return next(one.seq for one in read(house.settings.journal, None) if one.event.kind == "break-glass")
+
+
+def last(house: House, kind: str) -> tuple[str, str]:
+    """Action and reason of the last entry of a kind."""
+    event = [one.event for one in read(house.settings.journal, None) if one.event.kind == kind][-1]
+    return event.action, event.reason
+
+
+def test_labels_are_looked_at_and_set(house: House) -> None:
+    officer = person(house, "security-administrator")
+    shown = page(officer, f"?study={STUDY}")
+    assert "radiology" not in shown
+    assert 'name="labels" value="vip">' in shown
+    done = submit(officer, "labels", study=STUDY, departments="urology\n\n chest-clinic ", labels="vip", care_team="")
+    assert (done.status_code, done.headers["Location"]) == (
+        303, "/governance?done=labels&safelight-role=security-administrator",
+    )  # fmt: skip
+    assert 'role="status">The labels of the study are set.' in page(officer, "?done=labels")
+    assert last(house, "label") == ("label", "care relation set, labels: vip")
+    found = house.services.catalog.find_study(STUDY)
+    assert found is not None
+    assert found.labels.departments == {"urology", "chest-clinic"}
+    assert found.labels.labels == {StudyLabel.VIP}
+    assert 'value="vip" checked>' in page(officer, f"?study={STUDY}")
+    assert "There is no study of that name" in page(officer, "?study=1.2.3")
+    assert "There is no study of that name" in page(officer, "?study=%3Cscript%3E")
+    assert "<script>" not in page(officer, "?study=%3Cscript%3E")
+
+
+def test_a_consent_is_recorded(house: House) -> None:
+    desk = person(house, "front-desk")
+    assert submit(desk, "consents", **FORMS["consents"][1]).status_code == 303
+    found = house.services.catalog.find_study(STUDY)
+    assert found is not None
+    assert (found.labels.consent.disclosure, found.labels.consent.research) == (Choice.OPT_OUT, Choice.OPT_IN)
+    assert last(house, "label") == ("record-consent", "consent recorded: disclosure opt-out, research opt-in")
+
+
+def test_a_project_is_approved_and_listed(house: House) -> None:
+    officer = person(house, "security-administrator")
+    assert submit(officer, "projects", **FORMS["projects"][1]).status_code == 303
+    assert '<th scope="row">lungs</th><td>2099-12-31</td>' in page(officer)
+    assert last(house, "label") == ("approve-project", "project approved until 2099-12-31")
+
+
+def test_a_broken_glass_is_reviewed_once(house: House) -> None:
+    number = strike(house)
+    auditor = person(house, "security-auditor")
+    due = page(auditor)
+    assert f'<th scope="row">{number}</th>' in due
+    assert WHY not in due
+    assert STUDY not in due
+    form = {"seq": str(number), "finding": "not-justified", "text": "the patient was asked for"}
+    assert submit(auditor, "reviews", **form).status_code == 303
+    assert last(house, "glass-review") == ("review-glass", f"{number}: not-justified")
+    assert "not-justified" in page(auditor)
+    assert "Note as reviewed" not in page(auditor)
+    assert submit(auditor, "reviews", **form).status_code == 409
+    sealed = [one.event for one in read(house.settings.journal, house.services.journal_seal_key)]
+    (noted,) = [one for one in sealed if one.kind == "glass-review"]
+    assert noted.object == form["text"]
+
+
+def test_programs_review_by_the_same_rules(house: House) -> None:
+    number = strike(house)
+    (due,) = house.get("/break-glass", "security-auditor").json or []
+    assert (due["seq"], due["reason"], due["review"]) == (number, "emergency", None)
+    body = {"finding": "justified", "text": "an emergency indeed"}
+    path = f"/break-glass/{number}/review"
+    for user in ("clinician", "security-administrator", "system-administrator", "researcher"):
+        assert house.request("POST", path, user, json=body).status_code == 403
+    wrongs: tuple[object, ...] = (
+        {},
+        {"finding": "fine", "text": WHY},
+        {"finding": "justified", "text": "short"},
+        [],
+        {**body, "a": 1},
+    )
+    for wrong in wrongs:
+        assert house.request("POST", path, "security-auditor", json=wrong).status_code == 400
+    assert house.request("POST", "/break-glass/x/review", "security-auditor", json=body).status_code == 400
+    assert house.request("POST", "/break-glass/999999/review", "security-auditor", json=body).status_code == 404
+    assert house.request("POST", path, "security-auditor", json=body).status_code == 204
+    assert house.request("POST", path, "security-auditor", json=body).status_code == 409
+    (seen,) = house.get("/break-glass", "security-auditor").json or []
+    assert seen["review"]["finding"] == "justified"
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_a_form_of_nobody_elses_is_taken(house: House, name: str) -> None:
+    user, form = FORMS[name]
+    someone = person(house, user)
+    before = house.services.catalog.find_study(STUDY)
+    path = f"/governance/{name}"
+    assert someone.post(path, **form).status_code == 400
+    assert someone.post(path, form_token="0" * 32, **form).status_code == 400
+    token = someone.form_token()
+    crossed = {**OWN, "Sec-Fetch-Site": "cross-site"}
+    assert someone.browser.post(path, data={**form, "form_token": token}, headers=crossed).status_code == 400
+    assert house.app.test_client().post(path, data=form, headers=OWN).status_code == 401
+    assert house.request("POST", path, user, data={**form, "form_token": token}).status_code in (400, 401)
+    assert house.services.catalog.find_study(STUDY) == before
+    assert house.services.catalog.projects() == {}
+
+
+@pytest.mark.parametrize("name", FORMS)
+@pytest.mark.parametrize(
+    "user", ["clinician", "researcher", "front-desk", "security-administrator", "security-auditor"]
+)
+def test_only_who_may_sees_a_form_and_is_heard(house: House, name: str, user: str) -> None:
+    someone = person(house, user)
+    allowed = FORMS[name][0] == user
+    offered = page(someone, f"?study={STUDY}")
+    assert (f'action="/governance/{name}' in offered) == (allowed and name != "reviews")
+    status = submit(someone, name, **FORMS[name][1]).status_code
+    assert status == (404 if allowed and name == "reviews" else 303 if allowed else 403)
+
+
+def test_nobody_is_led_to_the_first_page(house: House) -> None:
+    assert house.app.test_client().get("/governance").headers["Location"] == "/"
+
+
+def test_it_wants_a_fresh_sign_in_where_the_setting_says_so(house: House) -> None:
+    officer = person(house, "security-administrator")
+    with_settings(house, step_up={"label": Freshness(max_age=60)})
+    house.now = NOW + 600
+    officer.browser = _same_browser(officer, house)
+    shown = page(officer)
+    assert 'href="/sign-in?for=label"' in shown
+    assert 'id="labels"' not in shown
+    assert submit(officer, "labels", **FORMS["labels"][1]).status_code == 401
+
+
+def _same_browser(someone: Person, house: House) -> FlaskClient:
+    browser = house.app.test_client()
+    browser.set_cookie("safelight-demo", someone.cookie)
+    return browser
+
+
+@pytest.mark.parametrize(
+    ("name", "form"),
+    [
+        ("labels", {"study": "x", "departments": "a"}), ("labels", {"study": STUDY, "labels": "odd"}),
+        ("labels", {"study": STUDY, "departments": "x" * 1000}),
+        ("consents", {"study": STUDY, "disclosure": "perhaps", "research": "unsaid"}), ("consents", {"study": STUDY}),
+        ("projects", {"project": "", "approved_until": "2099-12-31"}),
+        ("projects", {"project": "a", "approved_until": "soon"}), ("reviews", {"seq": "x"}),
+        ("reviews", {"seq": "1", "finding": "odd", "text": WHY}),
+        ("reviews", {"seq": "1", "finding": "justified", "text": "x"}),
+    ],
+)  # fmt: skip
+def test_what_makes_no_sense_is_refused(house: House, name: str, form: dict[str, str]) -> None:
+    assert submit(person(house, FORMS[name][0]), name, **form).status_code == 400
+
+
+class Page(HTMLParser):
+    """What assistive technology goes by: labels of fields, headings, captions; and scripts that stand in the page."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fields: set[str] = set()
+        self.labelled: set[str] = set()
+        self.inline: list[str] = []
+        self.counts: dict[str, int] = {}
+        self._inside_label = 0
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        found = dict(attrs)
+        self.counts[tag] = self.counts.get(tag, 0) + 1
+        self._inside_label += tag == "label"
+        if tag == "label" and found.get("for"):
+            self.labelled.add(str(found["for"]))
+        hidden = found.get("type") == "hidden"
+        if tag in ("input", "select", "textarea") and not hidden and not self._inside_label:
+            self.fields.add(str(found.get("id")))
+        self.inline += [name for name in found if name.startswith("on") or name == "style"]
+        if tag == "script" and "src" not in found:
+            self.inline.append("script")
+
+    def handle_endtag(self, tag: str) -> None:
+        self._inside_label -= tag == "label"
+
+
+@pytest.mark.parametrize("user", ["security-administrator", "front-desk", "security-auditor", "clinician"])
+def test_every_field_has_a_label_and_nothing_runs_in_the_page(house: House, user: str) -> None:
+    strike(house)
+    text = page(person(house, user), f"?study={STUDY}")
+    read_page = Page()
+    read_page.feed(text)
+    assert read_page.fields <= read_page.labelled
+    assert read_page.inline == []
+    assert read_page.counts["h1"] == 1
+    assert read_page.counts.get("table", 0) == read_page.counts.get("caption", 0)
+    assert re.search(r'<html lang="en">', text)
+    assert all(f'aria-labelledby="{name}"' in text for name in re.findall(r'<h2 id="(\w+)">', text))
