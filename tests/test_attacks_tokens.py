@@ -62,7 +62,7 @@ def test_a_T7_an_answer_of_one_role_is_no_answer_of_another_after_a_switch(house
     """Whoever held an answer as a clinician gets the researcher's own, not the word that nothing has changed."""
     person = Person(house)
     person.sign_in("clinician-researcher")
-    etags: dict[str, str] = {}
+    etags: dict[tuple[str, str], str] = {}
     for role in ("clinician", "researcher", "clinician"):
         assert person.post("/role", role=role, form_token=person.form_token()).status_code == 303
         headers = {"Safelight-Role": role}
