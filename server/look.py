@@ -98,7 +98,15 @@ def find(
     facts = facts_of(to_pydicom(original.elements))
     if must_be_reviewed(facts):
         review(ReviewReason.WHOLE_FRAME_RULE)
-    finders = FrameFinders(facts, description.rows, description.columns, faces=detectors.faces, devices=devices)
+    finders = FrameFinders(
+        facts,
+        description.rows,
+        description.columns,
+        faces=detectors.faces,
+        devices=devices,
+        palette=palette,
+        palette_first=first,
+    )
     found: list[Region] = []
 
     def text(samples: Samples, frame_number: int) -> list[Region]:
@@ -113,7 +121,7 @@ def find(
     for number in range(1, description.number_of_frames + 1):
         samples = decoded_frame(services, original, number).samples
         shown = values(samples, description)
-        found += finders.frame(shown, frame_number=number, palette=palette, palette_first=first)
+        finders.frame(shown, number)
         if palette is None:
             found += background(shown, number)
         # What lies in unused bits would drown the picture, and the other way round: each is looked at by itself.

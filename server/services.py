@@ -32,17 +32,20 @@ from server.catalog.keys import WrappedKey
 from server.catalog.migrate import migrate
 from server.errors import ConfigurationError
 from server.model import Randomness
+from server.pixels.base import SEGMENTS
 from server.pixels.pool import DecoderPool, Gate
 from server.policy.bundle import BundleHolder, Pinned
 from server.screening.device_list import DeviceList
 from server.screening.devices import DEVICES_FILE
 from server.settings import Settings
+from server.vault.bases import SealedBases
 from server.vault.cache import SealedCache, SealedCaches
 from server.vault.copies import SealedCopies
 from server.vault.envelope import derive
 from server.vault.keyring import KeyringFile, KeyService, check_apart
 from server.vault.objects import ObjectStore
 from server.vault.rows import RowSealer
+from server.vault.wishes import Wishes
 
 _LOG = logging.getLogger("safelight.screening")
 KEY_BYTES = 32
@@ -73,6 +76,8 @@ class Services:
     sealer: RowSealer
     objects: ObjectStore
     copies: SealedCopies
+    bases: SealedBases
+    wishes: Wishes
     cache: SealedCache
     cache_key: bytes
     answers: SealedCaches
@@ -167,6 +172,14 @@ def open_services(
         sealer=sealer,
         objects=ObjectStore(settings.objects, randomness),
         copies=SealedCopies(settings.data / "copies", randomness, decoding_fingerprint()),
+        bases=SealedBases(
+            settings.data / "bases",
+            randomness,
+            form=rendition_fingerprint(),
+            parts=SEGMENTS,
+            capacity=settings.base_bytes,
+        ),
+        wishes=Wishes(settings.data / "wishes"),
         cache=SealedCache(settings.data / "cache", randomness, settings.cache_bytes),
         cache_key=derive(root, "cache"),
         answers=SealedCaches(settings.data / "answers", randomness, settings.answer_bytes),
@@ -242,6 +255,14 @@ def decoding_fingerprint() -> str:
     for name in ("copy", "decode", "decoder_child", "description", "frame", "frames", "pool"):
         digest.update((Path(__file__).parent / "pixels" / f"{name}.py").read_bytes())
     return digest.hexdigest()
+
+
+@cache
+def rendition_fingerprint() -> str:
+    """SHA-256 of what a picture depends on: the whole program, and the libraries that draw and encode."""
+    libraries = ("imagecodecs", "numpy", "opencv-python-headless", "pillow", "pydicom")
+    told = " ".join((code_fingerprint(), *(f"{name} {version(name)}" for name in libraries)))
+    return hashlib.sha256(told.encode()).hexdigest()
 
 
 def _root_file(settings: Settings) -> Path:

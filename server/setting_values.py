@@ -17,7 +17,7 @@ _WORDS = frozenset({"algorithms", "token_types", "viewer_origins", "proof_roles"
 _TABLES = frozenset({"claims", "must_say", "role_names"})
 _WHOLE = frozenset({
     "port", "workers", "threads", "max_request_bytes", "max_object_bytes", "decoder_bytes", "decodes", "cache_bytes",
-    "answer_bytes", "failures_per_minute", "requests_per_minute", "slowest_bytes_per_second",
+    "answer_bytes", "base_bytes", "failures_per_minute", "requests_per_minute", "slowest_bytes_per_second",
 })  # fmt: skip
 _SECONDS = frozenset({
     "decoder_seconds", "decode_wait_seconds", "policy_reload_seconds", "token_cache_seconds", "session_seconds",

@@ -52,9 +52,9 @@ class Settings:
     (CIDR), `time_zone` is the hospital's (IANA), for rules that look at either. `max_request_bytes` bounds one request
     body, `max_object_bytes` one inflated object. `decodes` is how many frames one worker decodes and masks at a time,
     `decode_wait_seconds` how long a request waits for its turn; `cache_bytes` bounds the prepared forms, `answer_bytes`
-    the masked answers that are kept. `head_seconds` is how long the head of a request may take to come (and TLS to be
-    agreed on), `stall_seconds` how long body or answer may stand still, `slowest_bytes_per_second` how slowly they may
-    go.
+    the masked answers that are kept, `base_bytes` the base renditions. `head_seconds` is how long the head of a request
+    may take to come (and TLS to be agreed on), `stall_seconds` how long body or answer may stand still,
+    `slowest_bytes_per_second` how slowly they may go.
     """
 
     data: Path
@@ -82,6 +82,7 @@ class Settings:
     decode_wait_seconds: float = 10.0
     cache_bytes: int = 1024 * 1024 * 1024
     answer_bytes: int = 4 * 1024 * 1024 * 1024
+    base_bytes: int = 16 * 1024 * 1024 * 1024
     policy_reload_seconds: float = 5.0
     time_zone: str = "UTC"
     zones: Mapping[str, tuple[str, ...]] = field(default_factory=dict)

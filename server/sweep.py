@@ -38,14 +38,16 @@ def sweep(services: Services) -> int:
     for name in sorted(orphans):
         services.objects.delete(ObjectReference(name=name, kind="orphan", version=1, segments=1))
     _sweep_copies(services)
+    services.bases.keep_only([level.name for level in services.policy.current.levels.values()])
     services.answers.keep_only([level.name for level in services.policy.current.levels.values()])
     return len(orphans)
 
 
 def _sweep_copies(services: Services) -> None:
-    """Fast copies go with their object. Raises `SealBroken`, `OSError`."""
+    """Fast copies and base renditions go with their object. Raises `SealBroken`, `OSError`."""
     # The copies first: what is stored from here on is not in this set.
-    gone = set(services.copies.names())
+    gone = {*services.copies.names(), *services.bases.names()}
     gone.difference_update(services.catalog.object_names())
     for name in gone:
         services.copies.delete(name)
+        services.bases.delete(name)

@@ -59,6 +59,7 @@ ENCODERS = (
 )  # fmt: skip
 MAKERS = {
     "MaskedFrame": "server.pixels.redact",
+    "MaskedRows": "server.pixels.rows",
     "MaskedPicture": "server.pixels.render",
     "MaskedDataset": "server.metadata.masked",
 }
@@ -70,6 +71,10 @@ RESERVED = {
     "server.metadata.json_model.elements_to_json": ("server.metadata",),
     "server.metadata.encode": ("server.metadata",),
     "server.metadata.xml_model.from_json": ("server.metadata", "server.search", "server.outcomes"),
+    "server.pixels.base": ("server.bases", "server.services"),
+    "server.pixels.rows": ("server.pixels",),
+    "server.pixels.splice": ("server.pixels",),
+    "server.vault.bases": ("server.bases", "server.services"),
     "server.pixels.encode_more": ("server.pixels",),
     "server.pixels.tagged": ("server.pixels",),
     "server.pixels.drawing": ("server.pixels",),
@@ -78,7 +83,9 @@ RESERVED = {
 }
 DEMO_USERS = frozenset({"server.commands.demo", "server.commands.token", "server.commands.policy"})
 PERMISSIVE = frozenset({"RegionStyle.KEEP", "ElementAction.KEEP", "ScreeningState.SCREENED", "True"})
-NO_DEFAULTS = frozenset({"MaskingLevel", "ElementRules", "Permit", "MaskedFrame", "MaskedDataset", "MaskedPicture"})
+NO_DEFAULTS = frozenset({
+    "MaskingLevel", "ElementRules", "Permit", "MaskedFrame", "MaskedRows", "MaskedDataset", "MaskedPicture",
+})  # fmt: skip
 
 
 def read_house() -> Trees:

@@ -20,6 +20,7 @@ from types import TracebackType
 
 from tqdm import tqdm
 
+from server.bases import grant_wish
 from server.commands.opening import services_of
 from server.commands.supervise import UNEXPECTED
 from server.errors import AuditUnavailable, Busy, KeyUnavailable, SealBroken, StorageUnavailable
@@ -97,6 +98,7 @@ class Worker:
         """What there is time for when there are no films."""
         now = time.monotonic()
         try:
+            grant_wish(self._services)
             if now - self._tidied >= _TIDY_SECONDS:
                 self._tidied = now
                 delete_retired(self._services)

@@ -89,6 +89,11 @@ def whole_frame(level: MaskingLevel, *, screened: bool) -> RegionStyle:
     return whole if screened else strictest(whole, _drawn(level.unscreened))
 
 
+def background(regions: Sequence[Region], level: MaskingLevel) -> tuple[Region, ...]:
+    """The regions that are only made flat at this level, and under no mask."""
+    return tuple(one for one in regions if _style(one, level) is RegionStyle.FLATTEN)
+
+
 def strictest(one: RegionStyle, other: RegionStyle) -> RegionStyle:
     return max(one, other, key=_STRICTNESS.index)
 

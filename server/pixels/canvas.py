@@ -29,6 +29,7 @@ class Canvas:
 
     `boxes` are the hidden boxes; nothing that is painted depends on a sample inside any of them. Each begins on the
     grid and ends on it or at the frame's edge. `padding` are the least and largest value that viewers take for padding.
+    Where the array is only some rows of a frame, the frame told `range` (as `ends`).
     """
 
     samples: Samples
@@ -36,6 +37,7 @@ class Canvas:
     description: PixelDescription
     boxes: tuple[Box, ...]
     padding: tuple[int, int] | None
+    range: tuple[float, float] | None = None
 
     @cached_property
     def luma_chroma(self) -> bool:
@@ -75,12 +77,18 @@ class Canvas:
         The bounds of the sample type where nothing, or nothing but one value, is shown. Luma alone counts where there
         is chroma.
         """
+        if self.range is not None:
+            return self.range
         rows, columns = self.samples.shape[:2]
-        step = max(1, int((rows * columns / _LOOKED_AT) ** 0.5))
+        picked = looked_at(self.samples)
+        return self.ends_among(picked[:, :, :1] if self.luma_chroma else picked, rows, columns, self.shown)
+
+    def ends_among(self, picked: Samples, rows: int, columns: int, shown: Cells) -> tuple[float, float]:
+        """As `ends`, of a frame of so many rows and columns, of which `looked_at` picked these samples."""
+        step = _step(rows, columns)
         down, across = np.arange(step // 2, rows, step), np.arange(step // 2, columns, step)
-        picked = self.samples[step // 2 :: step, step // 2 :: step]
-        seen = self.shown[np.ix_(down // GRID + 1, across // GRID + 1)]
-        known = values(picked[:, :, :1] if self.luma_chroma else picked, self.description)
+        seen = shown[np.ix_(down // GRID + 1, across // GRID + 1)]
+        known = values(picked, self.description)
         known = known.reshape(-1, known.shape[2])[np.flatnonzero(seen)].reshape(-1)
         if self.description.data_kind != "integer":
             known = known[np.isfinite(known)]
@@ -115,6 +123,16 @@ class Canvas:
             numbers[:, 1:] = neutral(self)
         pair = np.repeat(self.stored(numbers), _DASH, axis=0)
         return np.concatenate([pair] * -(-length // len(pair)))[:length]
+
+
+def looked_at(samples: Samples) -> Samples:
+    """The few thousand samples of a whole frame that tell its range."""
+    step = _step(*samples.shape[:2])
+    return samples[step // 2 :: step, step // 2 :: step]
+
+
+def _step(rows: int, columns: int) -> int:
+    return max(1, int((rows * columns / _LOOKED_AT) ** 0.5))
 
 
 def shown_cells(rows: int, columns: int, boxes: Iterable[Box]) -> Cells:

@@ -13,7 +13,7 @@ import numpy as np
 
 from server.errors import DecodeFailed
 from server.pixels.description import NATIVE, PixelDescription
-from server.pixels.frame import Frame
+from server.pixels.frame import Frame, Samples
 
 # Form, sample type, rows, columns, samples, and how long the photometric interpretation is that follows.
 _HEAD = struct.Struct("<B2sIIBB")
@@ -21,7 +21,7 @@ _FORM = 1
 # c-blosc's own head: 4 bytes of flags, then the size of the samples, of a block, and of the whole, little endian. It
 # does not compare them to what it is given.
 _BLOSC = struct.Struct("<4xIII")
-_BIT_SHUFFLE = 2
+_BYTE_SHUFFLE, _BIT_SHUFFLE = 1, 2
 
 
 def worth_copying(description: PixelDescription) -> bool:
@@ -35,15 +35,20 @@ def pack(frame: Frame) -> bytes:
     kind, photometric = frame.samples.dtype.str[1:].encode(), frame.photometric_interpretation.encode()
     head = _HEAD.pack(_FORM, kind, rows, columns, count, len(photometric))
     flat = np.ascontiguousarray(frame.samples, frame.samples.dtype.newbyteorder("<")).reshape(-1)
+    return b"".join((head, photometric, shuffled(flat)))
+
+
+def shuffled(flat: Samples, *, by_bytes: bool = False) -> bytes:
+    """Samples of one dimension, shuffled and packed; by bytes they are no larger with noise, and unpacked in half."""
     packed = imagecodecs.blosc_encode(
         flat,  # type: ignore[arg-type]
         compressor="lz4",
         level=1,
-        shuffle=_BIT_SHUFFLE,
+        shuffle=_BYTE_SHUFFLE if by_bytes else _BIT_SHUFFLE,
         typesize=flat.itemsize,
         numthreads=1,
     )
-    return b"".join((head, photometric, packed))
+    return bytes(packed)
 
 
 def unpack(packed: bytes, description: PixelDescription) -> Frame:
@@ -59,16 +64,20 @@ def unpack(packed: bytes, description: PixelDescription) -> Frame:
     if form != _FORM or found_kind != kind.str[1:].encode() or tuple(found_shape) != shape:
         raise DecodeFailed("a fast copy is of another form than its header says")
     start = _HEAD.size + length
-    shuffled = memoryview(packed)[start:]
     flat = np.empty(math.prod(shape) * kind.itemsize, np.uint8)
-    if len(shuffled) < _BLOSC.size or _BLOSC.unpack_from(shuffled)[::2] != (flat.nbytes, len(shuffled)):
-        raise DecodeFailed("a fast copy is shorter or longer than its header says")
-    try:
-        imagecodecs.blosc_decode(shuffled, numthreads=1, out=flat)  # type: ignore[arg-type]
-    except imagecodecs.BloscError:
-        raise DecodeFailed("a fast copy cannot be unpacked") from None
+    unshuffle(memoryview(packed)[start:], flat)
     return Frame(
         samples=flat.view(kind.newbyteorder("<")).reshape(shape).astype(kind, copy=False),
         photometric_interpretation=packed[_HEAD.size : start].decode("ascii", "replace"),
         description=description,
     )
+
+
+def unshuffle(packed: bytes | memoryview, flat: Samples) -> None:
+    """Undo `shuffled` into `flat`, octets of just the size of the samples. Raises `DecodeFailed` for anything else."""
+    if len(packed) < _BLOSC.size or _BLOSC.unpack_from(packed)[::2] != (flat.nbytes, len(packed)):
+        raise DecodeFailed("a fast copy is shorter or longer than its header says")
+    try:
+        imagecodecs.blosc_decode(packed, numthreads=1, out=flat)  # type: ignore[arg-type]
+    except imagecodecs.BloscError:
+        raise DecodeFailed("a fast copy cannot be unpacked") from None

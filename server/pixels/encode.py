@@ -26,6 +26,7 @@ from server.pixels.encode_more import encode_jpeg_lossless
 from server.pixels.frame import Samples, value_bounds
 from server.pixels.redact import MaskedFrame
 from server.pixels.render import MaskedPicture
+from server.pixels.splice import encoded
 from server.pixels.tagged import jp2_with, jpeg_with
 
 # Cells of up to this many bits, by transfer syntax; one-bit and floating point frames are native only.
@@ -33,12 +34,13 @@ _WIDEST = {RLE: 32, JPEG_LOSSLESS_SV1: 16, JPEG_LS_LOSSLESS: 16, JPEG_2000_LOSSL
 
 
 def encode_jpeg(picture: MaskedPicture, quality: int) -> bytes:
-    """JPEG baseline, `quality` 1 to 100, colour at full resolution from 90 up and 4:2:0 below."""
+    """JPEG baseline, `quality` 1 to 100: grey with restart markers, colour at full resolution from 90 up or 4:2:0."""
     pixels = _pixels(picture)
-    grey = pixels.shape[2] == 1
-    sampling = "Gray" if grey else ("444" if quality >= 90 else "420")
-    encoded: bytes = simplejpeg.encode_jpeg(pixels, quality, "GRAY" if grey else "RGB", sampling, False)  # noqa: FBT003
-    return jpeg_with(encoded, picture.profile)
+    if pixels.shape[2] == 1:
+        return jpeg_with(encoded(pixels[:, :, 0], quality), picture.profile)
+    sampling = "444" if quality >= 90 else "420"
+    stream: bytes = simplejpeg.encode_jpeg(pixels, quality, "RGB", sampling, False)  # noqa: FBT003
+    return jpeg_with(stream, picture.profile)
 
 
 def encode_png(picture: MaskedPicture) -> bytes:

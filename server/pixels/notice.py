@@ -21,15 +21,21 @@ def with_notice(picture: Picture) -> Picture:
     About a third of the width, in letters of 9 to 32 pixels; where these do not fit, one word; where that does not,
     nothing: nobody diagnoses on a picture of forty pixels. The words are the same whatever the picture shows.
     """
-    rows, columns = picture.shape[:2]
+    strip = notice_in(*picture.shape[:2])
+    if not strip.size:
+        return picture
+    noted = picture.copy()
+    noted[-strip.shape[0] :, : strip.shape[1]] = strip[:, :, np.newaxis]
+    return noted
+
+
+def notice_in(rows: int, columns: int) -> Picture:
+    """What stands in the lower left corner of a picture of so many rows and columns; of no size where nothing does."""
     for words in (NOTICE, _SHORT):
-        size = min(max(columns // 50, _SMALLEST), _LARGEST)
-        strip = _strip(words, size)
+        strip = _strip(words, min(max(columns // 50, _SMALLEST), _LARGEST))
         if strip.shape[1] <= columns // 2 + columns // 4 and strip.shape[0] * 4 <= rows:
-            noted = picture.copy()
-            noted[-strip.shape[0] :, : strip.shape[1]] = strip[:, :, np.newaxis]
-            return noted
-    return picture
+            return strip
+    return np.empty((0, 0), np.uint8)
 
 
 @lru_cache(maxsize=64)

@@ -76,20 +76,18 @@ def redact(
     if boxes or planned.flat or planned.coarse:
         if samples is frame.samples:
             samples = samples.copy()
-        # What a viewer of this level takes for padding; who is not told of it cannot take anything for it.
-        told = level.elements.by_tag.get(_PIXEL_PADDING_VALUE, level.elements.default) is ElementAction.KEEP
         canvas = Canvas(
             samples=samples,
             photometric_interpretation=frame.photometric_interpretation,
             description=described,
             boxes=tuple(boxes),
-            padding=described.padding if told else None,
+            padding=told_padding(level, described),
         )
         # Lines that stay do so to their edge, though the grid of a mask beside them reaches further.
         kept = [(samples[top:bottom, left:right], (top, left, bottom, right)) for top, left, bottom, right in windows]
         kept = [(shown.copy(), box) for shown, box in kept]
         flatten(canvas, planned.flat)
-        _paint(canvas, boxes)
+        paint(canvas, boxes)
         for shown, (top, left, bottom, right) in kept:
             samples[top:bottom, left:right] = shown
         if planned.coarse and key and level.coarse_blocks:
@@ -107,7 +105,14 @@ def redact(
     )
 
 
-def _paint(canvas: Canvas, boxes: dict[Box, RegionStyle]) -> None:
+def told_padding(level: MaskingLevel, described: PixelDescription) -> tuple[int, int] | None:
+    """What a viewer of this level takes for padding; who is not told of it cannot take anything for it."""
+    told = level.elements.by_tag.get(_PIXEL_PADDING_VALUE, level.elements.default) is ElementAction.KEEP
+    return described.padding if told else None
+
+
+def paint(canvas: Canvas, boxes: dict[Box, RegionStyle]) -> None:
+    """Draw over every box what its style says, and the line of dashes around it."""
     # Fill comes last: where both styles meet, the stricter one stays; then the edges, which lie over both.
     for box in sorted(box for box, style in boxes.items() if style is RegionStyle.MOSAIC):
         mosaic(canvas, box)

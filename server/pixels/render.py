@@ -93,14 +93,36 @@ def render(
 
 def _grey(masked: MaskedFrame, window: Window | None, display: DisplayAttributes) -> Picture:
     described, samples = masked.description, masked.samples
-    inverse = masked.photometric_interpretation == "MONOCHROME1" if display.inverse is None else display.inverse
     window = window or next(iter(display.windows), None)
     if window is None and display.voi_lut is None:
         window = _automatic(masked, display)
     if described.data_kind != "integer" or described.bits_allocated > 16:
-        return _levels(values(samples, described), window, display, padding=_padding(masked, display), inverse=inverse)
-    every = _every_value(described)
-    return _looked_up(samples, _levels(every, window, display, padding=_padding(masked, display), inverse=inverse))
+        inverse, padding = _inverse(masked, display), _padding(masked, display)
+        return _levels(values(samples, described), window, display, padding=padding, inverse=inverse)
+    return looked_up_grey(samples, _table(masked, window, display))
+
+
+def grey_table(masked: MaskedFrame, display: DisplayAttributes) -> Picture | None:
+    """The grey level of every bit pattern that a sample of the frame can have, by the data set's window or table.
+
+    None where the picture does not follow from such a table: for other pictures than grey ones of up to 16 bits, and
+    where the range of the samples would be the window.
+    """
+    described, window = masked.description, next(iter(display.windows), None)
+    if masked.photometric_interpretation not in MONOCHROME or (window is None and display.voi_lut is None):
+        return None
+    if described.data_kind != "integer" or described.bits_allocated > 16:
+        return None
+    return _table(masked, window, display)
+
+
+def _table(masked: MaskedFrame, window: Window | None, display: DisplayAttributes) -> Picture:
+    every, padding = _every_value(masked.description), _padding(masked, display)
+    return _levels(every, window, display, padding=padding, inverse=_inverse(masked, display))
+
+
+def _inverse(masked: MaskedFrame, display: DisplayAttributes) -> bool:
+    return masked.photometric_interpretation == "MONOCHROME1" if display.inverse is None else display.inverse
 
 
 def _padding(masked: MaskedFrame, display: DisplayAttributes) -> tuple[int, int] | None:
@@ -117,7 +139,8 @@ def _every_value(described: PixelDescription) -> Samples:
     return values(patterns.view(described.dtype), described)
 
 
-def _looked_up(samples: Samples, table: Picture) -> Picture:
+def looked_up_grey(samples: Samples, table: Picture) -> Picture:
+    """The entries of a table of 8 bits, one for each bit pattern of a sample, in the shape of the samples."""
     patterns = samples.view(f"u{samples.dtype.itemsize}")
     looked_up = cv2.LUT(np.ascontiguousarray(patterns), table)
     return looked_up.reshape(samples.shape).astype(np.uint8, copy=False)
@@ -222,7 +245,7 @@ def _color(masked: MaskedFrame) -> Picture:
     if described.bits_allocated == 8 and described.bits_stored == 8:
         picture: Picture = masked.samples
     elif described.bits_allocated <= 16 and rgb:
-        picture = _looked_up(masked.samples, np.rint(_every_value(described) / most * 255.0).astype(np.uint8))
+        picture = looked_up_grey(masked.samples, np.rint(_every_value(described) / most * 255.0).astype(np.uint8))
     elif rgb:
         picture = np.rint(values(masked.samples, described) / most * 255.0).astype(np.uint8)
     else:

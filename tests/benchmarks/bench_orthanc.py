@@ -15,7 +15,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import cycle
@@ -26,7 +26,7 @@ sys.path[:0] = [str(HERE), str(HERE.parent), str(HERE.parents[1])]
 
 import bench_peer_servers as servers  # noqa: E402
 import orjson  # noqa: E402
-from bench_peer_films import BenchFilm, films, series, settle, stores  # noqa: E402
+from bench_peer_films import SYNTAXES, BenchFilm, films, series, settle, stores  # noqa: E402
 from bench_peer_servers import Peer  # noqa: E402
 
 from server.demo.users import demo_users, mint_token  # noqa: E402
@@ -152,6 +152,23 @@ def masked_paths(peer: Peer) -> dict[int, str]:
             return found
 
 
+def further(chains: Mapping[str, Peer], other: Peer | None, every: Sequence[BenchFilm]) -> Iterator[Line]:
+    """A role that nobody has asked in before: its pictures stand ready, or are drawn over the base rendition."""
+    where = masked_paths(chains["further"])
+    mix = [one for one in every if one.kind in SYNTAXES]
+    raw = [one for one in mix if one.kind == "raw"]
+    cases = (
+        ("rendered, raw, another role", "further", raw),
+        ("rendered, mix, another role", "further", mix),
+        ("rendered, raw, another role, regions changed since", "drawn", raw),
+    )
+    for name, chain, of in cases:
+        mine = [Request(path=where[one.number] + "/rendered") for one in of]
+        theirs = [Request(path=one.path + "/rendered") for one in of]
+        yield Line(name=name, ours=chains[chain], other=other, of_ours=lambda mine=mine: mine,  # type: ignore[misc]
+                   of_other=lambda theirs=theirs: theirs, target="≥ 10, ≤ 5 ms")  # type: ignore[misc]  # fmt: skip
+
+
 def lines(world: Peer, cold: Peer, other: Peer | None, every: Sequence[BenchFilm]) -> Iterator[Line]:
     where = masked_paths(world)
     mix = [one for one in every if one.kind not in ("slice", "cine", "series")]
@@ -236,7 +253,7 @@ def main() -> None:
         other = stack.enter_context(servers.orthanc(*program, scratch, 18042)) if program else None
         chains = {
             name: stack.enter_context(servers.ours(data, 18081 + place, tokens["researcher"], name))
-            for place, name in enumerate(("whole", "cold", "unmasked", "unsealed"))
+            for place, name in enumerate(("whole", "cold", "unmasked", "unsealed", "further", "drawn"))
         }
         idle = chains["whole"].memory()
         storing = Peer(**{**vars(chains["whole"]), "headers": {"Authorization": f"Bearer {tokens['technologist']}"}})
@@ -250,6 +267,7 @@ def main() -> None:
         print("|---|---:|---:|---:|---:|---:|---:|---:|---|", flush=True)
         for line in (
             *lines(chains["whole"], chains["cold"], other, every),
+            *further(chains, other, every),
             *comparisons(chains["cold"], chains["unmasked"], chains["unsealed"], every),
             *of_stores(storing, other, 8 if given.quick else 20),
         ):

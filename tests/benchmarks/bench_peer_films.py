@@ -17,6 +17,7 @@ from pydicom import uid as uids
 from pydicom.data import get_testdata_file
 from pydicom.dataset import Dataset
 
+from server.bases import keep_bases
 from server.catalog.screening_queue import Outcome
 from server.develop import REGIONS, decoded_frame, unseal
 from server.model import Region, RegionKind, ScreeningState
@@ -106,7 +107,7 @@ def _film(kind: str, number: int, film: Dataset, syntax: str) -> BenchFilm:
 
 
 def settle(services: Services) -> int:
-    """Screen all that waits as a detector with these boxes would, and leave the fast copies that screening leaves."""
+    """Screen all that waits as a detector with these boxes would, and leave what screening leaves beside films."""
     done = 0
     while (record := services.catalog.claim("bench", services.clock(), 600.0)) is not None:
         original = unseal(services, record)
@@ -122,6 +123,8 @@ def settle(services: Services) -> int:
             original.study_key, REGIONS, [encode_regions(RegionSet(version="bench", regions=regions))]
         )
         outcome = Outcome(state=ScreeningState.SCREENED, regions=sealed, found_by="bench", at=services.clock())
-        services.catalog.finish(record.row, "bench", outcome)
+        finished = services.catalog.finish(record.row, "bench", outcome)
+        if finished is not None:
+            keep_bases(services, finished)
         done += 1
     return done

@@ -1,7 +1,8 @@
 """The two servers that are compared, each as processes of its own on the loopback address, and what they use.
 
 `python bench_peer_servers.py DATA PORT CHAIN` serves the films of DATA. `whole` is the product; the other chains exist
-here alone: `cold` keeps no answers, `unmasked` paints nothing, `unsealed` decrypts nothing twice.
+here alone: `further` keeps no answers, as a role that asks for a film first, `drawn` nor finds a picture ready, `cold`
+has no base renditions either, `unmasked` paints nothing, `unsealed` decrypts nothing twice.
 """
 
 from __future__ import annotations
@@ -24,10 +25,11 @@ from typing import Any
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent), str(HERE.parents[1])]
 
-from server import develop  # noqa: E402
+from server import bases, develop  # noqa: E402
 from server.commands.demo import _open, prepare  # noqa: E402
 from server.commands.opening import demo_settings  # noqa: E402
 from server.demo.mount import mount  # noqa: E402
+from server.model import InstanceRecord  # noqa: E402
 from server.pixels import redact as redacting  # noqa: E402
 from server.services import Services  # noqa: E402
 from server.settings import Settings  # noqa: E402
@@ -93,6 +95,23 @@ def opened(data: Path, port: int = ISSUER_PORT) -> tuple[Services, dict[str, str
     return _open(settings, key), key
 
 
+class _NoBases:
+    """Base renditions of which there are none."""
+
+    @contextmanager
+    def opened(self, *_: object) -> Iterator[None]:
+        yield None
+
+
+def _draw() -> None:
+    """No picture stands ready: as where the regions in force are others than the base was made under."""
+
+    def others(record: InstanceRecord) -> bytes:
+        return b"others"
+
+    bases._regions_of = others
+
+
 class _Nothing:
     """Answers of which none is kept."""
 
@@ -133,9 +152,12 @@ def serve(data: Path, port: int, chain: str) -> None:
 
     def open_all() -> Services:
         services = _open(settings, key)
-        return services if chain == "whole" else replace(services, answers=_Nothing())  # type: ignore[arg-type]
+        if chain == "whole":
+            return services
+        services = replace(services, answers=_Nothing())  # type: ignore[arg-type]
+        return services if chain in ("further", "drawn") else replace(services, bases=_NoBases())  # type: ignore[arg-type]
 
-    {"unmasked": _unmask, "unsealed": _unseal}.get(chain, lambda: None)()
+    {"unmasked": _unmask, "unsealed": _unseal, "drawn": _draw}.get(chain, lambda: None)()
     Server(settings, open_all, lambda app, services: mount(app, services, key)).run()
 
 
