@@ -23,7 +23,7 @@ from server.pixels.areas import Plan, plan
 from server.pixels.canvas import Box, Canvas
 from server.pixels.frame import values
 
-_paint = masking._paint
+_paint = masking.paint
 LEVEL = "deidentified"
 
 Put = Callable[[pytest.MonkeyPatch], None]
@@ -31,14 +31,14 @@ Tells = Callable[[PixelFormat], bool]
 
 
 def _nothing(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(masking, "_paint", lambda canvas, boxes: None)
+    patch.setattr(masking, "paint", lambda canvas, boxes: None)
 
 
 def _a_region_less(patch: pytest.MonkeyPatch) -> None:
     def painted(canvas: Canvas, boxes: dict[Box, RegionStyle]) -> None:
         _paint(canvas, {box: boxes[box] for box in sorted(boxes)[:-1]})
 
-    patch.setattr(masking, "_paint", painted)
+    patch.setattr(masking, "paint", painted)
 
 
 def _first_frame_alone(patch: pytest.MonkeyPatch) -> None:
@@ -55,7 +55,7 @@ def _two_planes_alone(patch: pytest.MonkeyPatch) -> None:
         _paint(canvas, boxes)
         canvas.samples[:, :, 2:] = before
 
-    patch.setattr(masking, "_paint", painted)
+    patch.setattr(masking, "paint", painted)
 
 
 def _some_rows_less(patch: pytest.MonkeyPatch) -> None:
@@ -67,7 +67,7 @@ def _some_rows_less(patch: pytest.MonkeyPatch) -> None:
         for _, left, bottom, right in boxes:
             canvas.samples[bottom - 20 : bottom, left:right] = before[bottom - 20 : bottom, left:right]
 
-    patch.setattr(masking, "_paint", painted)
+    patch.setattr(masking, "paint", painted)
 
 
 def _ring_within(patch: pytest.MonkeyPatch) -> None:
