@@ -11,7 +11,7 @@ from functools import cache, cached_property
 
 from server.admit import View
 from server.errors import NotFound, SealBroken, UnsupportedPixels
-from server.metadata.deidentify import Shared, deidentify
+from server.metadata.deidentify import Shared, deidentify, displayed
 from server.metadata.elements import SPECIFIC_CHARACTER_SET, Elements, first_text
 from server.metadata.masked import MaskedDataset, PixelForm, with_pixel_form
 from server.metadata.part10 import reread
@@ -152,6 +152,11 @@ def described(services: Services, original: Original) -> Described:
 def masked_dataset(original: Original, view: View, shared: Shared | None = None) -> MaskedDataset:
     """The attributes as this level shows them; `shared` is one for all objects of an answer."""
     return _masked(original, view.level, view.names(original.record.study, original.row_keys), shared)
+
+
+def displayed_dataset(original: Original, view: View) -> MaskedDataset:
+    """Of `masked_dataset` the attributes by which frames are shown: most of a film's others take longer to mask."""
+    return displayed(original.elements, view.level, view.names(original.record.study, original.row_keys))
 
 
 def sent_dataset(one: Described, level: MaskingLevel, names: Names, shared: Shared) -> MaskedDataset:

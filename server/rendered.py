@@ -9,7 +9,15 @@ from math import ceil, floor
 
 from server.admit import admit
 from server.bases import from_base
-from server.develop import Original, masked_dataset, masked_frame, thumbnail_level, unseal, unseal_each
+from server.develop import (
+    Original,
+    displayed_dataset,
+    masked_dataset,
+    masked_frame,
+    thumbnail_level,
+    unseal,
+    unseal_each,
+)
 from server.errors import BadRequest, NotAcceptable, UnsupportedPixels
 from server.metadata.caption import KINDS, caption
 from server.metadata.masked import MaskedDataset
@@ -193,9 +201,12 @@ def _pictures(
     wanted: Wanted,
     numbers: Sequence[int],
 ) -> Iterator[MaskedPicture]:
-    attributes = masked_dataset(original, transaction.view)
-    dataset, parameters = attributes.dataset, _placed(wanted, original)
-    lines = {one: caption(attributes, one) for one in KINDS if one in wanted.parameters.annotation}
+    dataset, parameters = displayed_dataset(original, transaction.view).dataset, _placed(wanted, original)
+    written = [one for one in KINDS if one in wanted.parameters.annotation]
+    lines: dict[str, tuple[str, ...]] = {}
+    if written:
+        attributes = masked_dataset(original, transaction.view)
+        lines = {one: caption(attributes, one) for one in written}
     captions = Captions(left=lines.get("patient", ()), right=lines.get("technique", ()))
     for number in numbers:
         masked = masked_frame(transaction.services, original, level, number)

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 
 import pytest
-from builders import chest_film, part10_bytes
+from builders import canary, chest_film, part10_bytes
 from house import ORIGIN, House
 from signing_in import Person, with_issuer
 
@@ -53,6 +53,8 @@ def test_a_V2_what_was_seen_does_not_outlive_the_session(house: House) -> None:
     person.sign_in("clinician")
     path = house.instances("clinician")[0]
     film = path.replace("/dicomweb/studies", "/films").replace("/series", "").replace("/instances", "")
+    name = canary("PatientName")
+    assert name in person.get("/").get_data(as_text=True)
     for one in ("/", film, f"{path}/rendered", f"{path}/metadata", f"{path}/thumbnail"):
         answer = person.get(one)
         assert answer.status_code == 200
@@ -63,7 +65,7 @@ def test_a_V2_what_was_seen_does_not_outlive_the_session(house: House) -> None:
     person.browser.set_cookie("safelight-demo", cookie)
     for one in (f"{path}/rendered", f"{path}/metadata", f"{path}/thumbnail"):
         assert person.get(one).status_code == 401
-    assert "MUSTER" not in person.get("/").get_data(as_text=True)
+    assert name not in person.get("/").get_data(as_text=True)
 
 
 def test_a_sign_in_begins_a_session_of_its_own_and_ends_the_former(house: House) -> None:

@@ -30,6 +30,7 @@ from server.metadata.attributes import dataset_from_attributes
 from server.metadata.identifiers import identifiers
 from server.model import InstancePath, ObjectReference, PatientIdentity, StudyLabels
 from server.policy.bundle import build, read_files
+from server.policy.decide import decide_many
 from server.policy.mentions import STUDY_ATTRIBUTES, looked_at
 from server.policy.rules import read_rules
 from server.services import Services
@@ -341,7 +342,7 @@ def test_a_patient_is_told_apart_without_asking_about_every_other(house: House) 
     for number in range(1, 30):
         put(house, number, departments=frozenset({f"ward-{number}", "radiology" if number % 2 else "surgery"}))
     asked: list[int] = []
-    decide = worlds_in_memory.decide_many
+    decide = decide_many
 
     def counted(*words: Any) -> Any:
         asked.append(len(words[3]))

@@ -39,7 +39,7 @@ _KEPT = Path(__file__).resolve().parents[1] / ".viewer"
 _POLICY = (
     "default-src 'none'; script-src 'self' 'unsafe-inline' 'wasm-unsafe-eval' {eval}; img-src 'self' data: blob:; "
     "style-src 'self' 'unsafe-inline'; worker-src 'self' blob:; font-src 'self' data:; manifest-src 'self'; "
-    "connect-src 'self' blob: data:; base-uri 'none'; frame-ancestors 'none'"
+    "connect-src 'self' blob: data: {provider}; base-uri 'none'; frame-ancestors 'none'"
 )
 _FLAGS = [
     "--no-sandbox",
@@ -80,7 +80,7 @@ def distribution() -> dict[str, bytes]:
     return found
 
 
-def _settings(token: str, asked: Mapping[str, object]) -> bytes:
+def _config(asked: Mapping[str, object]) -> dict[str, object]:
     source = {
         "namespace": "@ohif/extension-default.dataSourcesModule.dicomweb",
         "sourceName": "dicomweb",
@@ -100,7 +100,7 @@ def _settings(token: str, asked: Mapping[str, object]) -> bytes:
             **asked,
         },
     }
-    config = {
+    return {
         "routerBasename": None,
         "modes": [],
         "customizationService": {},
@@ -109,14 +109,31 @@ def _settings(token: str, asked: Mapping[str, object]) -> bytes:
         "defaultDataSourceName": "dicomweb",
         "dataSources": [source],
     }
+
+
+def _settings(token: str, asked: Mapping[str, object]) -> bytes:
     header = json.dumps({"Authorization": f"Bearer {token}"})
     return f"""
-      window.config = {json.dumps(config)};
+      window.config = {json.dumps(_config(asked))};
       window.config.extensions = [{{ id: 'bearer', preRegistration({{ servicesManager }}) {{
         servicesManager.services.userAuthenticationService.setServiceImplementation(
           {{ getAuthorizationHeader: () => ({header}) }});
       }} }}];
     """.encode()
+
+
+def _signing_in(site: Site, asked: Mapping[str, object]) -> bytes:
+    """The viewer's own way to sign people in, at the provider: a code with PKCE, as a client without a secret."""
+    oidc = {
+        "authority": site.provider,
+        "client_id": "viewer",
+        "redirect_uri": f"{site.origin}/callback",
+        "post_logout_redirect_uri": f"{site.origin}/",
+        "response_type": "code",
+        "scope": "openid profile groups",
+        "automaticSilentRenew": False,
+    }
+    return f"window.config = {json.dumps({**_config(asked), 'oidc': [oidc], 'extensions': []})};".encode()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,13 +154,14 @@ class Exchange:
 @dataclass(kw_only=True)
 class Site:
     """The house and the viewer's files on one origin. `settings` is what the viewer reads at its start; `exchanges` is
-    the log of everything that passed between browser and house."""
+    the log of everything that passed between browser and house. `provider` is where people sign in, "" for nowhere."""
 
     house: House
     files: Mapping[str, bytes]
     settings: bytes = b""
     evaluates: bool = False
     origin: str = ""
+    provider: str = ""
     exchanges: list[Exchange] = field(default_factory=list)
 
     def __call__(self, environ: WSGIEnvironment, start: StartResponse) -> list[bytes]:
@@ -159,7 +177,7 @@ class Site:
             name = path if path in self.files else "/index.html"
             body = self.files[name]
         media_type = mimetypes.guess_type(name)[0] or "application/octet-stream"
-        policy = _POLICY.format(eval="'unsafe-eval'" if self.evaluates else "")
+        policy = _POLICY.format(eval="'unsafe-eval'" if self.evaluates else "", provider=self.provider)
         kept = "no-store" if name in ("/app-config.js", "/index.html") else "max-age=3600"
         start(
             "200 OK",
@@ -258,8 +276,9 @@ def _picture(answer: dict[str, Any]) -> Samples:
 
 @contextmanager
 def visit(browser: Browser, site: Site, token: str, **asked: object) -> Iterator[Visit]:
-    """A visit of whoever the token names; `asked` are settings of the viewer's source of data."""
-    site.settings = _settings(token, asked)
+    """A visit of whoever the token names, without one of whoever signs in; `asked` are settings of the viewer's source
+    of data."""
+    site.settings = _settings(token, asked) if token else _signing_in(site, asked)
     site.exchanges.clear()
     site.evaluates = "requestTransferSyntaxUID" in asked
     context: BrowserContext = browser.new_context(viewport={"width": 1100, "height": 800})
@@ -267,7 +286,7 @@ def visit(browser: Browser, site: Site, token: str, **asked: object) -> Iterator
     made = Visit(site=site, page=page)
 
     def only_here(route: Route) -> None:
-        if route.request.url.startswith((site.origin, "data:", "blob:")):
+        if route.request.url.startswith((site.origin, site.provider or site.origin, "data:", "blob:")):
             route.continue_()
         else:
             made.strangers.append(route.request.url)

@@ -7,7 +7,7 @@ do is told in `masker`; a level whose default is K is the exception: it repeats 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache, lru_cache
 
 from server.errors import PolicyError
@@ -22,10 +22,11 @@ from server.metadata.marks import BURNED_IN_ANNOTATION, IMAGE_TYPE, MARKS, deriv
 from server.metadata.masked import MaskedDataset, masked_dataset
 from server.metadata.masker import Masker, Memory, TextCleaner
 from server.metadata.pseudonyms import Names
+from server.metadata.shown import shown_elements
 from server.metadata.values import offset
 from server.model import MaskingLevel, ProfileOption, RegionStyle
 
-__all__ = ["ORIGINAL_EXCEPTIONS", "Shared", "deidentify"]
+__all__ = ["ORIGINAL_EXCEPTIONS", "Shared", "deidentify", "displayed"]
 
 _ROWS = 0x00280010
 _SOP_CLASS_UID = 0x00080016
@@ -84,24 +85,14 @@ def deidentify(
     tell which words of a text are names in it, and texts go. `shared` is one for all objects of an answer.
     Raises `PolicyError` when level and names do not belong together, `SealBroken` for an identifier without row key.
     """
-    if level.pseudonyms is not names.replaces or (level.shift_dates and not names.shift_days):
-        raise PolicyError("the level and the pseudonyms do not belong together")
     shared = shared or Shared()
-    patient, sop_class, zone = patient_identifier(elements).value, first_text(elements, _SOP_CLASS_UID), _zone(elements)
-    memory = None
+    masker = _masker(elements, level, names, shared)
     if shared.elements is not None and not partial:
-        identifies = shared.identifying(elements)
-        memory = shared.elements.setdefault((patient, sop_class, zone, identifies), {})
-    find = (lambda: identifies) if partial or memory is not None else (lambda: identifying(elements))
-    masker = Masker(
-        level=level,
-        names=names,
-        patient=patient,
-        sop_class=sop_class,
-        zone=zone,
-        cleaner=_cleaner(level, find, shared),
-        memory=memory,
-    )
+        found = shared.identifying(elements)
+        memory = shared.elements.setdefault((masker.patient, masker.sop_class, masker.zone, found), {})
+        masker = replace(masker, memory=memory, cleaner=_cleaner(level, lambda: found, shared))
+    elif partial:
+        masker = replace(masker, cleaner=_cleaner(level, lambda: identifies, shared))
     out = dict(masker.masked(elements, DEFAULT, ""))
     if not masker.faithful:
         out[SPECIFIC_CHARACTER_SET] = _UTF8
@@ -124,9 +115,33 @@ def deidentify(
         if hidden and not partial and BURNED_IN_ANNOTATION not in out:
             # Before its screening nothing of the frame is shown, or all of it.
             left = pixels_masked or level.unscreened is RegionStyle.KEEP
-            doubt = burned_in(sop_class, left=left)
+            doubt = burned_in(masker.sop_class, left=left)
             out |= {} if doubt is None else {doubt.tag: doubt}
     return masked_dataset(in_order(out.values()), level)
+
+
+def displayed(elements: Elements, level: MaskingLevel, names: Names) -> MaskedDataset:
+    """Of `deidentify`'s data set of a whole object the attributes by which its pictures are shown, the very same.
+
+    Raises as `deidentify`.
+    """
+    masker = _masker(elements, level, names, Shared())
+    out = masker.masked(shown_elements(elements), DEFAULT, "")
+    return masked_dataset(in_order(out.values()), level)
+
+
+def _masker(elements: Elements, level: MaskingLevel, names: Names, shared: Shared) -> Masker:
+    """The masker of a whole object. Raises `PolicyError` when level and names do not belong together."""
+    if level.pseudonyms is not names.replaces or (level.shift_dates and not names.shift_days):
+        raise PolicyError("the level and the pseudonyms do not belong together")
+    return Masker(
+        level=level,
+        names=names,
+        patient=patient_identifier(elements).value,
+        sop_class=first_text(elements, _SOP_CLASS_UID),
+        zone=_zone(elements),
+        cleaner=_cleaner(level, lambda: identifying(elements), shared),
+    )
 
 
 def _cleaner(level: MaskingLevel, find: Callable[[], Identifying | None], shared: Shared) -> TextCleaner:

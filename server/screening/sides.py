@@ -139,7 +139,7 @@ def _certain(letter: Box, plate: Box, picture: Grey, reader: Reader) -> bool:
     if not _reads(letter, picture, usual, reader):
         return False
     # Noise is evened out, of which there is much where nothing else is; so are the letter's own edges.
-    even = cv2.blur(picture, (_EVEN, _EVEN))
+    even = cv2.blur(picture, (_EVEN, _EVEN)).astype(np.uint8, copy=False)
     far = _BESIDE * _height(letter)
     beside = replace(around, left=max(0, letter.left - far), right=min(columns, letter.right + far))
     return _empty(beside, _grown(letter, _EVEN // 2 + 1, picture.shape), even, usual)

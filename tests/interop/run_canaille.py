@@ -1,4 +1,7 @@
-"""Starts canaille with one user, one group and one client, in its own environment: PORT REDIRECT HOME as arguments.
+"""Starts canaille with two users, two groups and two clients, in its own environment: PORT REDIRECT HOME as arguments.
+
+The second client is a viewer in the browser at HOME: without a secret, and with no nonce, which a code with PKCE needs
+not and OHIF does not send.
 
 Run by the Python of the interoperability environment, not by ours.
 """
@@ -29,7 +32,11 @@ def main(port: int, redirect: str, home: str) -> None:
             "SERVER_NAME": f"127.0.0.1:{port}",
             "PREFERRED_URL_SCHEME": "http",
             "TESTING": False,
-            "CANAILLE_OIDC": {"ACTIVE_JWKS": [key]},
+            "CANAILLE_OIDC": {
+                "ACTIVE_JWKS": [key],
+                "REQUIRE_NONCE": False,
+                "USERINFO_MAPPING": {"WEBSITE": "{{ user.organization or '' }}"},
+            },
             "CANAILLE": {"DATABASE": "memory", "EMAIL_CONFIRMATION": False},
         }
     )
@@ -45,6 +52,16 @@ def main(port: int, redirect: str, home: str) -> None:
         Backend.instance.save(user)
         group = models.Group(display_name="clinician", members=[user])
         Backend.instance.save(group)
+        other = models.User(
+            formatted_name="Rita Muster",
+            family_name="Muster",
+            user_name="rita",
+            emails=["rita@example.org"],
+            password="correct horse battery",
+            organization="a-project",
+        )
+        Backend.instance.save(other)
+        Backend.instance.save(models.Group(display_name="researcher", members=[other]))
         client = models.Client(
             client_id="safelight",
             client_name="Safelight",
@@ -61,6 +78,21 @@ def main(port: int, redirect: str, home: str) -> None:
         Backend.instance.save(client)
         client.audience = [client]
         Backend.instance.save(client)
+        viewer = models.Client(
+            client_id="viewer",
+            client_name="Viewer",
+            client_uri=home,
+            contacts=[],
+            redirect_uris=[f"{home}callback"],
+            post_logout_redirect_uris=[home],
+            grant_types=["authorization_code"],
+            response_types=["code"],
+            scope=["openid", "profile", "groups"],
+            token_endpoint_auth_method="none",
+        )
+        Backend.instance.save(viewer)
+        viewer.audience = [client]
+        Backend.instance.save(viewer)
     make_server("127.0.0.1", port, app, handler_class=Quiet).serve_forever()
 
 
