@@ -28,7 +28,7 @@ from server.screening.reader import Reader
 from server.screening.regions import whole_frame
 from server.screening.tiles import LARGEST, tile_shape, tiles
 
-CONFIGURATION = "6"
+CONFIGURATION = "7"
 
 
 class Eye(Enum):
