@@ -23,6 +23,7 @@ COMMANDS = {
     "keys": "keys",
     "label": "label",
     "policy": "policy",
+    "prepare": "prepare",
     "project": "project",
     "review": "review",
     "screen": "screen",

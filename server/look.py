@@ -89,6 +89,8 @@ def find(
         description.columns,
         faces=detectors.faces,
         devices=read_devices((services.settings.policies / DEVICES_FILE).read_bytes()),
+        palette=palette,
+        palette_first=first,
     )
     found: list[Region] = []
 
@@ -104,7 +106,7 @@ def find(
     for number in range(1, description.number_of_frames + 1):
         samples = decoded_frame(services, original, number).samples
         shown = values(samples, description)
-        found += finders.frame(shown, frame_number=number, palette=palette, palette_first=first)
+        finders.frame(shown, number)
         if palette is None:
             found += background(shown, number)
         # What lies in unused bits would drown the picture, and the other way round: each is looked at by itself.

@@ -21,12 +21,14 @@ _MODALITIES_IN_STUDY, _MODALITY = 0x00080061, "00080060"
 
 @dataclass(frozen=True, kw_only=True)
 class Candidate:
-    """A study, series or instance in the world of a search; `shared` is one for all of a search."""
+    """A study, series or instance in the world of a search; `shared` is one for all of a search, `inside` how many
+    instances a series has."""
 
     view: View
     study: StudyRecord
     series: SeriesRecord | None = None
     instance: InstanceRecord | None = None
+    inside: int = 0
     shared: Shared = field(default_factory=Shared)
 
 
@@ -58,15 +60,15 @@ class Contents:
 
 def row_of(services: Services, match: Match, level: SearchLevel) -> dict[str, dict[str, object]]:
     """One row of the answer: masked attributes, and what PS3.18 tables 10.6.3-3 to -5 want computed."""
-    uid, url = match.study.study_instance_uid, services.settings.public_url
+    url = services.settings.public_url
     if level is SearchLevel.STUDY:
-        instances = services.catalog.instances_of(uid)
-        series = {one.path.series for one in instances}
-        contents = Contents(series=services.catalog.series_of(uid), count=len(series), instances=len(instances))
+        found = services.catalog.series_in([match.study])[match.study.row]
+        series, counts = [one for one, _ in found], [count for _, count in found]
+        contents = Contents(series=series, count=len(series), instances=sum(counts))
         return study_row(url, match, contents)[1]
     computed: dict[str, dict[str, object]] = {}
     if level is SearchLevel.SERIES and match.series is not None:
-        computed["00201209"] = {"vr": "IS", "Value": [services.catalog.count_instances(match.series)]}
+        computed["00201209"] = {"vr": "IS", "Value": [match.inside]}
     return _row(url, match, _mask(match, _levels(match)), computed)
 
 
@@ -100,7 +102,7 @@ def masked_for(services: Services, one: Candidate, query: Query) -> Elements:
     shows of one can depend on others (dates on the offset from UTC)."""
     levels = _levels(one)
     if one.series is None and any(key.path == (_MODALITIES_IN_STUDY,) for key in query.keys):
-        levels.append(_modalities(services.catalog.series_of(one.study.study_instance_uid)))
+        levels.append(_modalities([series for series, _ in services.catalog.series_in([one.study])[one.study.row]]))
     return _mask(one, levels).elements
 
 

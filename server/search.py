@@ -7,7 +7,7 @@ only narrows the candidates down, and only for levels that show the very values 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 
@@ -16,6 +16,7 @@ import orjson
 from server import record
 from server.admit import View, acting, in_view_order, original_uid, views
 from server.catalog.keywords import StudyQuery
+from server.errors import Busy
 from server.metadata.deidentify import Shared
 from server.metadata.match import matches_all
 from server.metadata.xml_model import from_json
@@ -34,6 +35,9 @@ from server.worlds import Prepared, prepared
 SearchHandler = Callable[..., Representation]
 COUNTED = 1000
 _CHUNK = 256
+_TOGETHER = 16
+_SLOWLY = 50_000
+"""So many studies can be opened, masked and sorted for one search; of more, only those that are prepared."""
 _PATIENT_NAME, _PATIENT_ID, _ACCESSION, _STUDY_DATE = 0x00100010, 0x00100020, 0x00080050, 0x00080020
 
 
@@ -144,7 +148,8 @@ def _page(
         # What of the page falls into this world, whose matches come after those of the worlds before.
         wanted = slice(max(0, query.offset - count), max(0, query.offset + query.limit - count))
         most = query.offset + query.limit + COUNTED
-        known = None if study or series or view.shares else _ready(services, bundle, caller, view, query, wanted)
+        bypassed = series or view.shares
+        known = None if bypassed else _ready(services, bundle, caller, view, query, wanted, study)
         if known is not None:
             page += known.page
             count += known.count
@@ -152,7 +157,10 @@ def _page(
         if view.shares:
             permitted = _given(services, bundle, caller, view, study)
         else:
-            permitted = _permitted(services, bundle, caller, view, narrowed(services, view, query, study))
+            asked = narrowed(services, view, query, study)
+            if view.domain is not None and asked == StudyQuery() and services.catalog.count_studies() > _SLOWLY:
+                raise Busy("there are too many studies to look at each, and they are not prepared yet")
+            permitted = _permitted(services, bundle, caller, view, asked)
         matching = _matching(services, permitted, query, series)
         if view.domain is not None:
             # By pseudonym: the order of the rows tells nothing of real values, nor joins two projects (a.M12, a.Q6).
@@ -165,18 +173,24 @@ def _page(
 
 
 def _ready(
-    services: Services, bundle: PolicyBundle, caller: Caller, view: View, query: Query, wanted: slice
+    services: Services,
+    bundle: PolicyBundle,
+    caller: Caller,
+    view: View,
+    query: Query,
+    wanted: slice,
+    study: str | None,
 ) -> Prepared | None:
     """The answer of a world that was worked out ahead; None where only the slow way has one."""
     if query.level is SearchLevel.STUDY:
         return prepared(services, bundle, caller, view, query, wanted)
 
-    def unfold(study: Match) -> Iterator[Match]:
-        return _matching(services, (study,), query, None)
+    def unfold(studies: Sequence[Match]) -> Iterator[Match]:
+        return _matching(services, studies, query, None)
 
     if not any(key.value for key in query.keys):
-        return part_page(services, bundle, caller, view, query, unfold, wanted)
-    if view.domain is None or narrowed(services, view, query, None) != StudyQuery():
+        return part_page(services, bundle, caller, view, query, unfold, wanted, study)
+    if study is not None or view.domain is None or narrowed(services, view, query, None) != StudyQuery():
         # The sealed index knows of fewer studies to look at.
         return None
     found = in_order(services, bundle, caller, view, query, unfold, wanted.stop + COUNTED)
@@ -224,17 +238,22 @@ def _given(services: Services, bundle: PolicyBundle, caller: Caller, view: View,
 
 def _expanded(services: Services, found: Iterable[Match], query: Query, series: str | None) -> Iterator[Match]:
     """Each permitted study as the rows of the asked level."""
-    for match in found:
-        uid = match.study.study_instance_uid
-        if query.level is SearchLevel.STUDY:
-            yield match
-            continue
-        series_uid = original_uid(services, match.view, series) if series else None
+    if query.level is SearchLevel.STUDY:
+        yield from found
+        return
+    coming = iter(found)
+    while matches := list(islice(coming, _TOGETHER)):
+        studies = [match.study for match in matches]
+        series_uid = original_uid(services, matches[0].view, series) if series else None
         if series and series_uid is None:
             continue
         if query.level is SearchLevel.SERIES:
-            for one in services.catalog.series_of(uid):
-                yield replace(match, series=one)
+            inside = services.catalog.series_in(studies)
+            for match in matches:
+                for one, count in inside[match.study.row]:
+                    yield replace(match, series=one, inside=count)
             continue
-        for instance in services.catalog.instances_of(uid, series_uid):
-            yield replace(match, series=instance.series, instance=instance)
+        instances = services.catalog.instances_in(studies, series_uid)
+        for match in matches:
+            for instance in instances[match.study.row]:
+                yield replace(match, series=instance.series, instance=instance)

@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 
 from server.admit import View
+from server.catalog.kept import Bodies
 from server.catalog.lines import Line, Told, Who
 from server.catalog.listing import Held, Listing
 from server.catalog.worlds import Filled, World
@@ -70,7 +71,7 @@ def listing_of(asked: Asked, held: Held) -> Listing | None:
     listing = held.listing
     changes = catalog.count_changes()
     if listing is None or changes < listing.changes or listing.dead > len(listing) + CHUNK:
-        held.listing, held.pending = None, {}
+        held.listing, held.pending, held.bodies = None, {}, Bodies()
         state = catalog.filled(asked.world) or catalog.begin_world(asked.world)
         if state.total > MOST:
             return None
@@ -85,6 +86,17 @@ def listing_of(asked: Asked, held: Held) -> Listing | None:
     if listing.changes < changes:
         _keep_up(asked, held, listing, changes)
     return listing
+
+
+def fill(asked: Asked) -> Iterator[Filled]:
+    """Prepare all studies of a world, telling after each step how far it is. Raises `SealBroken`, `Busy`."""
+    catalog = asked.services.catalog
+    state: Filled | None = catalog.filled(asked.world) or catalog.begin_world(asked.world)
+    while state is not None and state.done < state.total <= MOST:
+        _filled(asked, state)
+        state = catalog.filled(asked.world)
+        if state is not None:
+            yield state
 
 
 def _filled(asked: Asked, state: Filled) -> Filled | None:
@@ -167,7 +179,7 @@ def _patient(patient: Sequence[str]) -> str:
 
 
 def drop(asked: Asked, held: Held) -> None:
-    held.listing, held.pending = None, {}
+    held.listing, held.pending, held.bodies = None, {}, Bodies()
     asked.services.catalog.drop_world(asked.world)
 
 

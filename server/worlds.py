@@ -33,6 +33,7 @@ from server.world_filling import CHUNK, Asked, asked_in, drop, listing_of, opene
 
 _LOG = logging.getLogger("safelight.search")
 T = TypeVar("T")
+_PATIENCE = 5.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,11 +48,10 @@ def prepared(
     services: Services, bundle: PolicyBundle, caller: Caller, view: View, query: Query, page: slice
 ) -> Prepared | None:
     """The answer of a world, its rows ready to be sent; None where only the slow way has one."""
-    # Kinds of study are told apart without the patient, whom a broken glass is about.
-    if query.level is not SearchLevel.STUDY or caller.circumstances.broken_glass:
+    if query.level is not SearchLevel.STUDY:
         return None
     asked = asked_in(services, bundle, caller, view)
-    return _in_world(asked, lambda held, listing: _found(asked, held, listing, query, page))
+    return in_world(asked, lambda held, listing: _found(asked, held, listing, query, page))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,20 +84,24 @@ def visible(services: Services, bundle: PolicyBundle, caller: Caller, view: View
     asked = asked_in(services, bundle, caller, view)
 
     def found(_held: Held, listing: Listing) -> Visible | None:
-        if not _decide_kinds(asked, listing):
+        if not decide_kinds(asked, listing):
             return None
         numbers = listing.find((), who(asked))
         parts = listing.parts(numbers, instances=level is SearchLevel.INSTANCE)
         return Visible(asked=asked, rows=listing.rows, numbers=numbers, parts=parts)
 
-    return _in_world(asked, found)
+    return in_world(asked, found)
 
 
-def _in_world(asked: Asked, use: Callable[[Held, Listing], T | None]) -> T | None:
+def in_world(asked: Asked, use: Callable[[Held, Listing], T | None]) -> T | None:
     """What is made of a world in memory; None while there is none, or while somebody else uses it."""
     role = asked.caller.acting_role or ""
+    if asked.caller.circumstances.broken_glass:
+        # Kinds of study are told apart without the patient, whom a broken glass is about.
+        return None
     held = asked.services.catalog.listings.of(asked.world.token)
-    if not held.lock.acquire(blocking=False):
+    # Whoever works out a page is done in a moment, whoever fills or reads a world is not.
+    if not held.lock.acquire(timeout=_PATIENCE if held.listing is not None else 0):
         return None
     try:
         if held.listing is None and role not in told_apart(asked):
@@ -122,20 +126,23 @@ def _found(asked: Asked, held: Held, listing: Listing, query: Query, page: slice
             if key.value and key.how is not How.EMPTY:
                 return Prepared(page=(), count=0)
         elif key.value:
-            searches.append(
-                Search(
-                    tag=key.path[0],
-                    value=f"{key.how.value}/{key.value}",
-                    intervals=partial(_intervals, key),
-                    test=partial(_test, key),
-                    absent=key.how is How.EMPTY,
-                )
-            )
-    if not _decide_kinds(asked, listing):
+            searches.append(search_of(key))
+    if not decide_kinds(asked, listing):
         return None
     numbers = listing.find(searches, who(asked))
     ready = _answered(asked, held, listing, [int(number) for number in numbers[page]])
     return None if ready is None else Prepared(page=ready, count=len(numbers))
+
+
+def search_of(key: Key) -> Search:
+    """A key at the top level as a world is asked for it."""
+    return Search(
+        tag=key.path[0],
+        value=f"{key.how.value}/{key.value}",
+        intervals=partial(_intervals, key),
+        test=partial(_test, key),
+        absent=key.how is How.EMPTY,
+    )
 
 
 def _intervals(key: Key, vr: str) -> Sequence[tuple[str, str]]:
@@ -146,7 +153,7 @@ def _test(key: Key, vr: str) -> Callable[[str], bool]:
     return value_test(vr, key.value, key.how)
 
 
-def _decide_kinds(asked: Asked, listing: Listing) -> bool:
+def decide_kinds(asked: Asked, listing: Listing) -> bool:
     """Have every kind of study decided that the rules can tell apart. False if one changed in the meantime."""
     caller = who(asked)
     kinds = list(listing.undecided(caller).items())

@@ -29,7 +29,18 @@ Rule = tuple[str, str]
 FORM_TOKEN = "form-token"
 COOKIE = "safelight-demo"
 # What only ever takes a token, never a browser's session.
-_BY_TOKEN = ("/dicomweb", "/wado", "/labels", "/consents", "/projects", "/shares", "/audit", "/review", "/metrics")
+_BY_TOKEN = (
+    "/dicomweb",
+    "/wado",
+    "/labels",
+    "/consents",
+    "/projects",
+    "/shares",
+    "/break-glass",
+    "/audit",
+    "/review",
+    "/metrics",
+)
 # What a bulk data path may name: the pixels, and everything binary that the films hide something in.
 ELEMENTS = ("7FE00010", "00111002", "60003000", "50003000", "00420011", "00282000", "FFFCFFFC", "00880200/0/7FE00010")
 # What may be written into a picture or put beside it, and turned into other colours.
@@ -277,6 +288,8 @@ _PLAIN = {
     "/healthz": ("/healthz",),
     "/metrics": ("/metrics",),
     "/projects": ("/projects",),
+    "/break-glass": ("/break-glass",),
+    "/governance": ("/governance", "/governance?study=1.2.3", "/governance?done=labels"),
     "/share": ("/share",),
     "/shares": ("/shares",),
     "/review": ("/review", "/review?limit=1", "/review?limit=CANARY"),

@@ -98,6 +98,7 @@ def answers(house: House, app: Flask) -> Iterator[tuple[str, str, TestResponse]]
     names = {
         "study": str(FILM.StudyInstanceUID), "series": str(FILM.SeriesInstanceUID), "frames": "1", "entry": "1",
         "instance": str(FILM.SOPInstanceUID), "element": "7FE00010", "filename": "safelight.css", "project": "p",
+        "share": "0" * 32,
     }  # fmt: skip
     client = app.test_client(use_cookies=False)
     tokens = [None, "wrong", *(house.token(user) for user in ("clinician", "security-auditor"))]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pytest
 from builders import PixelFormat, chest_film, part10_bytes
 from house import House
 
 from server import search
+from server.model import StudyRecord
 from server.part_pages import part_page
 
 JSON = "application/dicom+json"
@@ -56,21 +57,29 @@ def test_pages_are_those_of_the_slow_way(
 def test_a_page_opens_the_studies_that_hold_it_and_no_others(
     house: House, monkeypatch: pytest.MonkeyPatch, user: str
 ) -> None:
-    house.get("/dicomweb/instances?limit=1", user, JSON)
+    house.reopen()
+    house.get("/dicomweb/studies?limit=1", user, JSON)
     opened: list[str] = []
-    found = house.services.catalog.instances_of
+    found = house.services.catalog.instances_in
 
-    def counted(uid: str, series: str | None = None) -> object:
-        opened.append(uid)
-        return found(uid, series)
+    def counted(studies: Sequence[StudyRecord], series: str | None = None) -> object:
+        opened.extend(one.row for one in studies)
+        return found(studies, series)
 
-    monkeypatch.setattr(type(house.services.catalog), "instances_of", lambda _, *words: counted(*words))
+    monkeypatch.setattr(type(house.services.catalog), "instances_in", lambda _, *words: counted(*words))
+    before: dict[int, bytes] = {}
     for offset in (0, 5, 14):
         opened.clear()
-        assert house.get(f"/dicomweb/instances?limit=2&offset={offset}", user, JSON).status_code == 200
-        assert 1 <= len(set(opened)) <= 2
+        answer = house.get(f"/dicomweb/instances?limit=2&offset={offset}", user, JSON)
+        assert answer.status_code == 200
+        # None where a page before was of the same study.
+        assert (not before) <= len(set(opened)) <= 2
+        before[offset] = answer.data
     opened.clear()
     assert house.get("/dicomweb/instances?limit=2&offset=900", user, JSON).status_code == 204
+    # What was answered is answered again without being opened.
+    for offset, body in before.items():
+        assert house.get(f"/dicomweb/instances?limit=2&offset={offset}", user, JSON).data == body
     assert not opened
 
 
@@ -85,6 +94,8 @@ def test_what_changes_is_on_the_next_page(house: House, monkeypatch: pytest.Monk
 
 
 def test_a_study_that_changed_meanwhile_is_left_to_the_slow_way(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    house.reopen()
+    house.get("/dicomweb/studies", "clinician", JSON)
     asked: list[bool] = []
 
     def noted(*words: object) -> object:
@@ -95,7 +106,46 @@ def test_a_study_that_changed_meanwhile_is_left_to_the_slow_way(house: House, mo
     monkeypatch.setattr(search, "part_page", noted)
     house.get("/dicomweb/series", "clinician", JSON)
     assert asked == [True]
-    monkeypatch.setattr("server.part_pages._ordered", lambda *_: [])
-    answer = house.get("/dicomweb/series", "clinician", JSON)
+    monkeypatch.setattr("server.part_pages._ordered", lambda _view, studies, _unfold: [[] for _ in studies])
+    answer = house.get("/dicomweb/instances", "clinician", JSON)
     assert asked == [True, False]
     assert answer.status_code == 200
+
+
+@pytest.mark.parametrize("user", ["clinician", "researcher"])
+@pytest.mark.parametrize("level", ["series", "instances"])
+def test_the_parts_of_one_study_are_those_of_the_slow_way(
+    house: House, monkeypatch: pytest.MonkeyPatch, user: str, level: str
+) -> None:
+    studies = [row["0020000D"]["Value"][0] for row in house.get("/dicomweb/studies", user, JSON).json or []]
+    paths = [f"/dicomweb/studies/{study}/{level}?limit={limit}" for study in (*studies, "2.25.9") for limit in (1, 50)]
+    for _ in range(2):
+        fast = [house.get(path, user, JSON) for path in paths]
+        with monkeypatch.context() as patch:
+            slowly(patch)
+            slow = [house.get(path, user, JSON) for path in paths]
+        told = [[(one.status_code, one.data, one.headers.get("Warning")) for one in found] for found in (fast, slow)]
+        assert told[0] == told[1]
+        assert [one.status_code for one in fast[-2:]] == [204, 204]
+
+
+def test_kept_parts_go_when_the_study_changes_and_its_label_still_decides(house: House) -> None:
+    film = chest_film(TINY, patient=5, study=5, series=1, instance=1)
+    token, catalog = house.token("clinician", departments=("surgery",)), house.services.catalog
+    found = []
+    for departments in ({"surgery"}, {"surgery"}, {"radiology"}, {"surgery"}):
+        catalog.set_labels(film.StudyInstanceUID, departments=departments, care_team=())
+        paths = (f"/dicomweb/studies/{film.StudyInstanceUID}/series", "/dicomweb/series?limit=100")
+        found.append([house.get(path, "clinician", JSON, token=token) for path in paths])
+    assert [[one.status_code for one in each] for each in found] == [[200, 200]] * 2 + [[204, 204]] + [[200, 200]]
+    assert [one.data for one in found[0]] == [one.data for one in found[1]] == [one.data for one in found[3]]
+
+
+def test_kept_parts_are_bounded(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("server.catalog.kept.BODY_BYTES", 5_000)
+    house.reopen()
+    house.get("/dicomweb/studies", "researcher", JSON)
+    first = house.get("/dicomweb/instances", "researcher", JSON).data
+    assert house.get("/dicomweb/instances", "researcher", JSON).data == first
+    (held,) = house.services.catalog.listings._held.values()
+    assert sum(len(body) for bodies in held.bodies._kept.values() for body in bodies) == held.bodies._bytes <= 5_000

@@ -50,10 +50,11 @@ RELATED = {"clinician", "patient", "recipient", "technologist"}
 EVERYTHING = {"front-desk"}
 # Whose level tells what was hidden where.
 TOLD = {"clinician", "patient", "recipient", "technologist", "researcher", "privacy-reviewer"}
-# Let in, and told that what it sent is no consent, no approval, no share and no link, or names no share.
+# Let in, and told that what it sent is no consent, no approval, no review, no share and no link, or names no share.
 LET_IN: Mapping[tuple[str, Action], int] = {
     ("PUT", Action.RECORD_CONSENT): 400,
     ("PUT", Action.APPROVE_PROJECT): 400,
+    ("POST", Action.REVIEW_GLASS): 400,
     ("POST", Action.SHARE): 400,
     ("POST", Action.ACCEPT_SHARE): 400,
     ("DELETE", Action.END_SHARE): 404,

@@ -6,11 +6,13 @@ import os
 import signal
 import threading
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from flask.testing import FlaskClient
 from house import NOW, POLICIES, House
 from hypothesis import HealthCheck, given, settings
@@ -19,15 +21,18 @@ from sqlalchemy import delete, func, select, update
 from sweep_routes import unsynced
 
 from server import search, world_filling
+from server import worlds as worlds_in_memory
 from server.catalog import NewInstance
 from server.catalog import worlds as catalog_worlds
 from server.catalog.schema import world_entries, worlds
+from server.commands.prepare import command
 from server.metadata.attributes import dataset_from_attributes
 from server.metadata.identifiers import identifiers
 from server.model import InstancePath, ObjectReference, PatientIdentity, StudyLabels
 from server.policy.bundle import build, read_files
 from server.policy.mentions import STUDY_ATTRIBUTES, looked_at
 from server.policy.rules import read_rules
+from server.services import Services
 from server.web.app import create_app
 
 JSON = "application/dicom+json"
@@ -289,6 +294,89 @@ def test_worlds_are_bounded(house: House, monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(world_filling, "MOST", 0)
     assert quickly(house, "researcher", project="d")[0] == 500
     assert ask(house, "researcher", project="d")[0] == 200
+
+
+def test_of_too_many_studies_only_prepared_ones_are_searched(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(search, "_SLOWLY", 3)
+    monkeypatch.setattr(world_filling, "STEP", 2)
+    for number in range(1, 6):
+        put(house, number)
+    assert [ask(house, "researcher")[0] for _ in range(3)] == [503, 503, 200]
+    assert ask(house, "clinician") == slowly(house, "clinician")
+    assert slowly(house, "researcher")[0] == 503
+    shown = values_of(house.get("/dicomweb/studies?limit=1", "researcher", JSON).json)
+    (study,) = [value for value in shown if value.startswith("2.25.")]
+    assert slowly(house, "researcher", f"StudyInstanceUID={study}")[0] == 200
+
+
+def test_the_command_prepares_what_a_search_then_finds(house: House) -> None:
+    for number in range(1, 6):
+        put(house, number)
+
+    @contextmanager
+    def opened(_data: Path | None) -> Iterator[Services]:
+        yield house.services
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("server.commands.prepare.services_of", opened)
+        done = CliRunner().invoke(command, ["--project", "demo-project"])
+    assert done.exit_code == 0, done.output
+    assert "deidentified, demo-project: 5 studies prepared" in done.output
+    assert "original: 5 studies prepared" in done.output
+    for user in ("researcher", "clinician", "front-desk", "teacher"):
+        assert quickly(house, user)[0] == 200
+
+
+def test_searches_side_by_side_wait_for_one_another(house: House) -> None:
+    put(house, 1)
+    before = both(house, "researcher")
+    (held,) = house.services.catalog.listings._held.values()
+    held.lock.acquire()
+    threading.Timer(0.3, held.lock.release).start()
+    assert quickly(house, "researcher") == before
+
+
+def test_a_patient_is_told_apart_without_asking_about_every_other(house: House) -> None:
+    """Of what rules only hold against the caller's own there are two kinds: theirs, and everybody else's."""
+    for number in range(1, 30):
+        put(house, number, departments=frozenset({f"ward-{number}", "radiology" if number % 2 else "surgery"}))
+    asked: list[int] = []
+    decide = worlds_in_memory.decide_many
+
+    def counted(*words: Any) -> Any:
+        asked.append(len(words[3]))
+        return decide(*words)
+
+    own = PatientIdentity(issuer="MUSTERHAUS", patient_id="M-7")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(worlds_in_memory, "decide_many", counted)
+        assert quickly(house, "patient", patient=own)[2].count(b"00081190") == 1
+        assert sum(asked) == 2
+        asked.clear()
+        assert quickly(house, "clinician")[2].count(b"00081190") == 15
+        assert sum(asked) == 2
+        assert quickly(house, "clinician", departments=("surgery", "ward-1"))[2].count(b"00081190") == 15
+        assert sum(asked) == 2 + 3
+    for one in ({"departments": ("surgery", "ward-1")}, {"departments": ("ward-2",)}, {"departments": ()}):
+        assert ask(house, "clinician", **one) == slowly(house, "clinician", **one)
+    for name in ("M-7", "M-", "M-77", ""):
+        other = PatientIdentity(issuer="MUSTERHAUS", patient_id=name)
+        assert ask(house, "patient", patient=other) == slowly(house, "patient", patient=other)
+
+
+def test_a_study_that_no_rule_can_be_asked_about_is_of_a_kind_of_its_own(house: House) -> None:
+    for number in (1, 2, 3):
+        put(house, number, hours=-1e300 if number == 2 else 1)
+    for user in ("researcher", "clinician", "front-desk"):
+        assert both(house, user)[2].count(b"00081190") == 2
+
+
+def test_somebody_with_very_many_departments_is_answered_slowly(house: House) -> None:
+    for number in (1, 2):
+        put(house, number)
+    many = tuple(f"ward-{number}" for number in range(70))
+    assert quickly(house, "clinician", departments=many)[0] == 500
+    assert ask(house, "clinician", departments=(*many, "radiology"))[2].count(b"00081190") == 2
 
 
 @pytest.mark.parametrize("damage", ["flipped", "swapped", "gone", "emptied", "state"])

@@ -15,7 +15,8 @@ from house_process import serving
 from slow_clients import Slow, slowest_answer, sockets, until_closed
 from test_dockerfile import self_signed
 
-from server.web.patience import LONGEST_HEAD, Patient
+from server.web.patience import Patient
+from server.web.worker import LONGEST_HEAD
 
 HEAD, STALL, RATE = 1.0, 1.5, 4096
 # How much later than stated is still in time, on a machine that does other things.
@@ -95,7 +96,7 @@ def test_much_at_once_earns_no_more_than_the_whole_credit() -> None:
     slow = patient(raw)
     slow.recv(10**9)
     with pytest.raises(ConnectionResetError):
-        slow.sendall(b"x" * 10)
+        slow.send(b"x" * 10)
     assert raw.now == pytest.approx(11)
 
 
@@ -141,6 +142,43 @@ def test_a_body_that_nobody_wants_is_not_waited_for(served: tuple[House, int, st
         assert others(served, slows, b"x") < OTHERS + 20 * 0.25
         until_closed(slows, within=10, meanwhile=lambda one: one.say(b"x"))
         assert all(one.received.startswith(b"HTTP/1.1 401") for one in slows)
+        assert all(one.closed for one in slows)
+
+
+@pytest.mark.parametrize("expects", ["", "Expect: 100-continue\r\n"], ids=["at once", "when told"])
+def test_a_small_body_holds_no_thread_until_it_is_here(served: tuple[House, int, str], expects: str) -> None:
+    """Where nobody has to say who they are, and the body would be read."""
+    form = "application/x-www-form-urlencoded"
+    head = f"POST /backchannel-logout HTTP/1.1\r\nHost: x\r\nContent-Type: {form}\r\n{expects}"
+    with sockets(served[1], MANY, f"{head}Content-Length: 60000\r\n\r\n".encode()) as slows:
+        assert others(served, slows, b"x") < OTHERS
+        open_for = until_closed(slows, within=HEAD + LATE, meanwhile=lambda one: one.say(b"x"))
+        assert all(one.received == (b"HTTP/1.1 100 Continue\r\n\r\n" if expects else b"") for one in slows)
+    assert max(open_for) < HEAD + LATE
+    with sockets(served[1], 20, f"{head}Transfer-Encoding: chunked\r\n\r\n5\r\nx".encode()) as slows:
+        assert others(served, slows, b"") < OTHERS + 20 * 0.25
+        until_closed(slows, within=10, meanwhile=lambda one: None)
+        assert all(b"HTTP/1.1 400" in one.received for one in slows)
+
+
+def test_a_small_body_in_pieces_is_a_body(served: tuple[House, int, str]) -> None:
+    with sockets(served[1], 1, b"POST /role HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 7") as slows:
+        for piece in (b"\r\n\r\n", b"rol", b"e=a", b"b"):
+            slows[0].look()
+            assert b"HTTP/1.1 401" not in slows[0].received
+            slows[0].say(piece)
+            time.sleep(0.1)
+        until_closed(slows, within=0.5, meanwhile=lambda _: None)
+        assert b"HTTP/1.1 401" in slows[0].received
+
+
+def test_large_answers_to_strangers_wait_without_a_thread(served: tuple[House, int, str]) -> None:
+    """What is told to anybody fits into what a connection may leave to the loop."""
+    head = b"GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n"
+    with sockets(served[1], 60, head * 4, receive_buffer=2048) as slows:
+        assert others(served, slows, b"") < OTHERS
+        time.sleep(STALL + 2)
+        until_closed(slows, within=20, meanwhile=lambda _: None)
         assert all(one.closed for one in slows)
 
 

@@ -2,40 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from copy import copy
 
 from sqlalchemy import Engine
 
 from server.catalog import (
-    changes,
     identifiers,
     keys,
     reads,
     register,
-    rejections,
     rescreening,
     retired,
     review_queue,
     screening_queue,
-    search,
     uses,
     worlds,
 )
 from server.catalog import labels as study_labels
 from server.catalog.access import Access, RowSealer
 from server.catalog.keys import KeyPurpose, WrappedKey
-from server.catalog.keywords import StudyQuery
-from server.catalog.listing import Listings
 from server.catalog.people import People
-from server.catalog.reads import Outline
-from server.catalog.records import OpenedStudy
 from server.catalog.register import Duplicate, NewInstance, Registered
 from server.catalog.screening_queue import Outcome
+from server.catalog.searching import Searching
 from server.catalog.share_book import ShareBook
 from server.catalog.tokens import Tokens
-from server.catalog.worlds import Filled, World
 from server.model import (
     Consent,
     Identifier,
@@ -51,7 +44,7 @@ from server.model import (
 )
 
 
-class Catalog(People, ShareBook):
+class Catalog(People, Searching, ShareBook):
     """`index_key` (at least 32 bytes) and the sealer's key must lie apart from the database.
 
     Threads may share a catalogue; processes open one each. Every method may raise `Busy` when the database does not
@@ -121,69 +114,8 @@ class Catalog(People, ShareBook):
     def count_instances(self, series: SeriesRecord) -> int:
         return reads.count_instances(self._access, series)
 
-    def find_studies(self, query: StudyQuery, *, scan_limit: int = 100_000) -> Iterator[StudyRecord]:
-        return search.find_studies(self._access, query, scan_limit=scan_limit)
-
-    def shown(self, rows: Sequence[bytes]) -> set[bytes]:
-        return rejections.shown(self._access, rows)
-
-    def count_studies(self) -> int:
-        return search.count_studies(self._access)
-
     def object_names(self) -> Iterator[str]:
         return reads.object_names(self._access)
-
-    # Prepared searches
-
-    @property
-    def listings(self) -> Listings:
-        return self._access.listings
-
-    def world(self, name: bytes, project: str | None) -> World:
-        """The world of this name, which ends with the project, if there is one."""
-        return World(token=worlds.world_token(self._access, name), owner=worlds.owner_token(self._access, project))
-
-    def entry_token(self, world: World, row: bytes) -> bytes:
-        return worlds.entry_token(self._access, world, row)
-
-    def filled(self, world: World) -> Filled | None:
-        return worlds.filled(self._access, world)
-
-    def begin_world(self, world: World) -> Filled:
-        """Begin a world at this moment, with nothing done."""
-        number = changes.count(self._access)
-        return worlds.begin(self._access, world, Filled(done=0, total=self.count_studies(), changes=number))
-
-    def advance_world(
-        self, world: World, before: Filled, after: Filled, entries: Mapping[bytes, bytes]
-    ) -> Filled | None:
-        return worlds.advance(self._access, world, before, after, entries)
-
-    def world_entries(self, world: World, tokens: Sequence[bytes] | None = None) -> Iterator[tuple[bytes, bytes]]:
-        """The sealed entries under these tokens, or all, with their tokens."""
-        found = None if tokens is None else worlds.read_some(self._access, world, tokens).items()
-        return worlds.read_all(self._access, world) if found is None else iter(found)
-
-    def drop_world(self, world: World) -> None:
-        worlds.drop(self._access, world)
-
-    def count_changes(self) -> int:
-        return changes.count(self._access)
-
-    def changed(self, start: int, stop: int) -> list[bytes]:
-        return changes.between(self._access, start, stop)
-
-    def stored(self, start: int, stop: int) -> list[bytes]:
-        return changes.stored(self._access, start, stop)
-
-    def studies_at(self, rows: Sequence[bytes]) -> dict[bytes, OpenedStudy]:
-        return reads.studies_at(self._access, rows)
-
-    def unchanged(self, revisions: Mapping[bytes, bytes]) -> bool:
-        return reads.unchanged(self._access, revisions)
-
-    def outlines(self, studies: Sequence[StudyRecord]) -> dict[str, Outline]:
-        return reads.outlines(self._access, studies)
 
     # Identifiers
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from sqlalchemy import Connection
 
 from server.catalog.access import Access
-from server.catalog.database import fetch, insert_many, reading
+from server.catalog.database import insert_many, reading
 from server.catalog.postings import lengths, remember, rows_of
 from server.catalog.schema import postings
 from server.catalog.tokens import Keyword, KeywordKind, mask_row, posting
@@ -31,7 +31,7 @@ def count(access: Access) -> int:
     if known := access.lengths.get(key, 0):
         # As a rule none since the last look: the last one is there, and no other.
         last, following = (posting(key, place)[0] for place in (known - 1, known))
-        if fetch(access.engine, [postings.c.token], postings.c.token, [last, following]) == [(last,)]:
+        if access.fetch([postings.c.token], postings.c.token, [last, following]) == [(last,)]:
             return known
     with reading(access.engine) as connection:
         found = lengths(access, connection, [_CHANGES])

@@ -14,12 +14,13 @@ from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from operator import eq
-from typing import Any, TypeVar, cast
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from server.catalog.columns import Column, Packed
+from server.catalog.kept import Arrays, Bodies
 from server.catalog.lines import Line, Rows, Search, Told, Who
 from server.model import Permit
 
@@ -28,10 +29,8 @@ LISTINGS = 8
 OWN = 60
 """With so many values of a caller's own, studies can be told apart."""
 _CALLERS = 64
-_KEPT = 48
 _FEW = 20_000
 
-T = TypeVar("T")
 Kind = tuple[int, int]
 """A kind of study for one caller: what the rules look at whole, and what it shares with the caller."""
 
@@ -57,7 +56,7 @@ class Listing:
         self._kinds: dict[str, dict[Hashable, int]] = {role: {} for role in told_apart}
         self._kind_of: dict[str, array[int]] = {role: array("I") for role in told_apart}
         self._permits: OrderedDict[Who, dict[Kind, Permit | None]] = OrderedDict()
-        self._arrays = _Arrays()
+        self._arrays = Arrays()
 
     def __len__(self) -> int:
         return self._studies
@@ -110,7 +109,7 @@ class Listing:
         for role, told in self._told_apart.items():
             kind = tuple(line.facts[name] for name in sorted(told.whole))
             self._kind_of[role].append(self._kinds[role].setdefault(kind, len(self._kinds[role])))
-        self._arrays = _Arrays()
+        self._arrays = Arrays()
 
     def find(self, searches: Sequence[Search], who: Who) -> NDArray[np.uint32]:
         """The numbers of the studies that match all keys and that the caller is shown, in the order of the world."""
@@ -148,7 +147,7 @@ class Listing:
         self._permits.move_to_end(who)
         while len(self._permits) > _CALLERS:
             self._permits.popitem(last=False)
-        self._arrays.forget("undecided", "visible", "listed", name=who)
+        self._arrays.forget("undecided", "visible", "listed", "ends/True", "ends/False", name=who)
 
     def visible(self, who: Who) -> NDArray[np.bool_]:
         """Which studies, by number, are of a kind that the caller is shown; one that nobody decided about is not."""
@@ -173,6 +172,14 @@ class Listing:
         """How many series, or instances, there are to be found of each of these studies."""
         found: NDArray[np.uint32] = np.array(self._parts[instances], np.uint32)[numbers]
         return found
+
+    def part_ends(self, who: Who, *, instances: bool) -> NDArray[np.int64]:
+        """For each study that the caller is shown, in order, how many of its parts and of those before there are."""
+
+        def ends() -> NDArray[np.int64]:
+            return np.cumsum(self.parts(self.find((), who), instances=instances), dtype=np.int64)
+
+        return self._arrays.of(f"ends/{instances}", who, ends)
 
     def _in_order(self) -> array[int]:
         if not self._sorted:
@@ -230,35 +237,16 @@ class Listing:
         return self._arrays.of("matching", (search.tag, search.value), matching)
 
 
-class _Arrays:
-    """What was worked out since the last change, as much of it as is used often."""
-
-    def __init__(self) -> None:
-        self._kept: OrderedDict[tuple[str, Hashable], Any] = OrderedDict()
-
-    def of(self, kind: str, name: Hashable, make: Callable[[], T]) -> T:
-        if (kind, name) in self._kept:
-            self._kept.move_to_end((kind, name))
-            return cast(T, self._kept[kind, name])
-        made = make()
-        self._kept[kind, name] = made
-        while len(self._kept) > _KEPT:
-            self._kept.popitem(last=False)
-        return made
-
-    def forget(self, *kinds: str, name: Hashable) -> None:
-        for kind in kinds:
-            self._kept.pop((kind, name), None)
-
-
 @dataclass(kw_only=True)
 class Held:
     """A listing and what is to be held while it is used. `listing` is None until the world is complete and read;
-    `pending` maps studies that changed since the world was written to the number of the change and their entry."""
+    `pending` maps studies that changed since the world was written to the number of the change and their entry;
+    `bodies` are of the listing's numbers."""
 
     lock: threading.Lock = field(default_factory=threading.Lock)
     listing: Listing | None = None
     pending: dict[bytes, tuple[int, bytes]] = field(default_factory=dict)
+    bodies: Bodies = field(default_factory=Bodies)
 
 
 class Listings:

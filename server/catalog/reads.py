@@ -80,7 +80,7 @@ def series_of(access: Access, study_uid: str, series_uid: str | None = None) -> 
         else:
             named["token"] = series_token(access, named["study"], series_uid)
             rows = connection.execute(_SHOWN_NAMED, named).all()
-    return sorted((_open(access, row, study.record) for row in rows), key=_series_order)
+    return sorted((_open(access, row, study.record) for row in rows), key=series_order)
 
 
 def studies_at(access: Access, rows: Sequence[bytes]) -> dict[bytes, OpenedStudy]:
@@ -162,7 +162,7 @@ def instances_of(access: Access, study_uid: str, series_uid: str | None = None) 
     if any(found.series not in parents for found in rows):
         raise SealBroken("an instance lies in a series of another study")
     records = [open_instance(access, found, parents[found.series]).record for found in rows]
-    return sorted(records, key=_instance_order)
+    return sorted(records, key=instance_order)
 
 
 def object_names(access: Access, *, page: int = 500) -> Iterator[str]:
@@ -206,13 +206,13 @@ def _open(access: Access, row: Row[Any], study: StudyRecord) -> SeriesRecord:
     return open_series(access, row.row, row.uid_token, row.sealed, study)
 
 
-def _series_order(record: SeriesRecord) -> tuple[bool, float, str]:
+def series_order(record: SeriesRecord) -> tuple[bool, float, str]:
     return (*_number(record.attributes.get(_SERIES_NUMBER, {}).get("Value")), record.series_instance_uid)
 
 
-def _instance_order(record: InstanceRecord) -> tuple[object, ...]:
+def instance_order(record: InstanceRecord) -> tuple[object, ...]:
     number = _number(record.attributes.get(_INSTANCE_NUMBER, {}).get("Value"))
-    return (*_series_order(record.series), *number, record.path.instance)
+    return (*series_order(record.series), *number, record.path.instance)
 
 
 def _number(values: object) -> tuple[bool, float]:

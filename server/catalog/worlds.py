@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, delete, func, insert, select, update
 
 from server.catalog.access import Access
-from server.catalog.database import fetch, insert_many, reading, writing
+from server.catalog.database import insert_many, reading, writing
 from server.catalog.postings import CHUNK
 from server.catalog.schema import world_entries, worlds
 
@@ -116,7 +116,7 @@ def read_some(access: Access, world: World, tokens: Sequence[bytes]) -> dict[byt
     for start in range(0, len(tokens), CHUNK):
         chunk = tokens[start : start + CHUNK]
         columns = [world_entries.c.entry, world_entries.c.sealed]
-        found.update(fetch(access.engine, columns, world_entries.c.entry, chunk, within=mine))
+        found.update(access.fetch(columns, world_entries.c.entry, chunk, within=mine))
     return found
 
 

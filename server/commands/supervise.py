@@ -23,7 +23,7 @@ _POLITELY_SECONDS = 20.0
 _LEAST_PAUSE, _LONGEST_PAUSE, _GOOD_WHILE = 0.2, 30.0, 60.0
 # glibc (mallopt(3)): what is larger goes back to the system as soon as it is freed. Its own guess grows with the films,
 # and a worker kept 1.2 GB of which it used 0.9.
-_MEMORY = {"MALLOC_MMAP_THRESHOLD_": "4194304", "MALLOC_TRIM_THRESHOLD_": "4194304"}
+MEMORY = {"MALLOC_MMAP_THRESHOLD_": "4194304", "MALLOC_TRIM_THRESHOLD_": "4194304"}
 _LOG = logging.getLogger("safelight.screening")
 
 
@@ -51,7 +51,7 @@ class Supervisor:
         while True:
             began = time.monotonic()
             words = [*self._words, *(("--ended", how) if how else ())]
-            process = subprocess.Popen(words, env={**os.environ, **_MEMORY})  # noqa: S603
+            process = subprocess.Popen(words, env={**os.environ, **MEMORY})  # noqa: S603
             code = self._wait(process)
             if self._stopping or code == 0:
                 return 0

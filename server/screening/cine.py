@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,29 +19,40 @@ from numpy.typing import NDArray
 from server.model import Region
 from server.screening.lines import Box
 from server.screening.picture import Samples
+from server.screening.places import SIDES, Cells, Place, area, around, gathered, overlap, smallest, squared
 from server.screening.regions import merged
 
 # The surroundings of a change that the detector sees: as wide as tiles overlap.
 AROUND = 128
-# And a glance.
-_NEAR = 32
+# And of what a glance saw, and a glance itself.
+_SEEN, _NEAR = 64, 32
+# What a glance saw is looked at together as far as one look reaches.
+_TOGETHER = SIDES[1] - 2 * _SEEN
 # Where more of the frame than this has changed, the whole frame is looked at.
 MOST = 0.5
 # Looks at parts add up what they found; so many frames after a look at the whole there is another.
 LONGEST = 64
+# After so many glances at new edges there is one at everything that moves.
+THOROUGH = 12
 # The side of a cell that stands still or does not, in samples.
 CELL = 16
 # A glance that is surer of a place than an earlier one by so much has seen something new there.
 _SURER = 0.1
-# So much of what a glance sees is known already, or it is new.
-_KNOWN = 0.9
+# So much of what a glance sees is known already, or it is new; what was doubted may have moved by so many samples.
+_KNOWN, _MOVED = 0.9, 16
 # Two frames of one moving picture have cell means that go together as closely as this; others are another picture.
 _SAME = 0.8
 
-Cells = NDArray[np.bool_]
-Place = tuple[int, int, int, int]
 Find = Callable[[Samples, int], list[Region]]
-Glance = Callable[[Samples], Sequence[Box]]
+
+
+class Glance(Protocol):
+    """Tells cheaply where a frame, or a part of it, may show text.
+
+    Told what a former glance has seen there, `before`, it need not look where no edges have come.
+    """
+
+    def __call__(self, samples: Samples, *, before: Samples | None = None) -> Sequence[Box]: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +60,8 @@ class Looked:
     """A frame (rows, columns, samples), its regions, and how many frames ago the whole was looked at.
 
     `restless` are the cells whose changes need no look of their own any more; `doubts` what a glance took for text and
-    the detector did not.
+    the detector did not; `glanced` is the last frame that was glanced at thoroughly, and `glances` how many have been
+    since.
     """
 
     samples: Samples
@@ -56,6 +69,8 @@ class Looked:
     age: int
     restless: Cells = field(default_factory=lambda: np.zeros((0, 0), np.bool_))
     doubts: tuple[Box, ...] = ()
+    glanced: Samples | None = None
+    glances: int = 0
 
 
 def next_frame(
@@ -75,48 +90,52 @@ def next_frame(
     now = replace(now, age=before.age + 1)
     known = before.restless if before.restless.shape == cells.shape else np.zeros_like(cells)
     fresh = cells & ~known
-    box = _box(differs & _samples(fresh, differs.shape)) if fresh.any() else None
+    box = smallest(differs & _samples(fresh, differs.shape)) if fresh.any() else None
     if glance is None or (box is not None and not _moves(before.samples, samples, box)):
-        return _look(now, _box(differs), frame_number, find, glance)
+        return _look(now, smallest(differs), AROUND, frame_number, find, glance)
     now = replace(now, restless=known | cells)
-    if box is not None and not _large(_around(box, differs.shape), differs.shape):
-        now = _look(now, box, frame_number, find, glance)
-    return _glanced(now, _around(_box(differs), differs.shape, _NEAR), frame_number, find, glance)
+    if box is not None and not _large(squared(around(box, differs.shape, AROUND), differs.shape), differs.shape):
+        now = _look(now, box, AROUND, frame_number, find, glance)
+    return _glanced(now, around(smallest(differs), differs.shape, _NEAR), frame_number, find, glance)
 
 
 def _whole(samples: Samples, frame_number: int, find: Find, glance: Glance | None) -> Looked:
     regions = tuple(find(samples, frame_number))
     doubts = () if glance is None else tuple(_unknown(glance(samples), regions, ()))
-    return Looked(samples=samples, regions=regions, age=0, doubts=doubts)
+    return Looked(samples=samples, regions=regions, age=0, doubts=doubts, glanced=samples)
 
 
 def _glanced(now: Looked, place: Place, frame_number: int, find: Find, glance: Glance) -> Looked:
-    """The frame after a glance at a place that moved, and after a look at what it saw there."""
+    """The frame after a glance at a place that moved, and after looks at what it saw there."""
     top, left, bottom, right = place
+    former = None if now.glanced is None or now.glances >= THOROUGH else now.glanced[top:bottom, left:right]
     seen = [
         replace(one, top=one.top + top, left=one.left + left, bottom=one.bottom + top, right=one.right + left)
-        for one in glance(now.samples[top:bottom, left:right])
+        for one in glance(now.samples[top:bottom, left:right], before=former)
     ]
+    # What is outside of this place is as it was in the frame before.
+    now = replace(now, glanced=now.samples, glances=0) if former is None else replace(now, glances=now.glances + 1)
     new = _unknown(seen, now.regions, now.doubts)
-    if not new:
-        return now
-    box = (min(o.top for o in new), min(o.left for o in new), max(o.bottom for o in new), max(o.right for o in new))
-    looked = _look(now, box, frame_number, find, glance)
-    return replace(looked, doubts=(*looked.doubts, *_unknown(new, looked.regions, looked.doubts)))
+    for group in gathered([_place(one) for one in new], _TOGETHER):
+        now = _look(now, group, _SEEN, frame_number, find, glance)
+        if now.age == 0:
+            break
+    return replace(now, doubts=(*now.doubts, *_unknown(new, now.regions, now.doubts)))
 
 
-def _look(now: Looked, changed: Place, frame_number: int, find: Find, glance: Glance | None) -> Looked:
+def _look(now: Looked, changed: Place, by: int, frame_number: int, find: Find, glance: Glance | None) -> Looked:
     """The frame after a look at a place and its surroundings, or at the whole where that is much of it."""
     rows, columns = now.samples.shape[:2]
-    first, start, last, stop = around = _around(changed, now.samples.shape)
-    if _large(around, now.samples.shape):
+    part = squared(around(changed, now.samples.shape, by), now.samples.shape)
+    if _large(part, now.samples.shape):
         return replace(_whole(now.samples, frame_number, find, glance), restless=now.restless)
-    part = [
+    first, start, last, stop = part
+    found = [
         replace(one, top_row=one.top_row + first, left_column=one.left_column + start, content="")
         for one in find(now.samples[first:last, start:stop], frame_number)
     ]
-    kept = [replace(one, content="") if _touches(one, changed) else one for one in now.regions]
-    return replace(now, regions=tuple(merged([*kept, *part], rows, columns, frame_number)))
+    kept = [replace(one, content="") if overlap(_region_place(one), changed) else one for one in now.regions]
+    return replace(now, regions=tuple(merged([*kept, *found], rows, columns, frame_number)))
 
 
 def _unknown(seen: Sequence[Box], regions: Sequence[Region], doubts: Sequence[Box]) -> list[Box]:
@@ -130,8 +149,8 @@ def _unknown(seen: Sequence[Box], regions: Sequence[Region], doubts: Sequence[Bo
 
 def _covered(box: Box, regions: Sequence[Region], doubts: Sequence[Box]) -> bool:
     place = np.zeros((box.bottom - box.top, box.right - box.left), np.bool_)
-    known = [(o.top_row, o.left_column, o.top_row + o.row_count, o.left_column + o.column_count) for o in regions]
-    for top, left, bottom, right in (*known, *((o.top, o.left, o.bottom, o.right) for o in doubts)):
+    doubted = ((one.top - _MOVED, one.left - _MOVED, one.bottom + _MOVED, one.right + _MOVED) for one in doubts)
+    for top, left, bottom, right in (*map(_region_place, regions), *doubted):
         rows = slice(max(0, top - box.top), max(0, bottom - box.top))
         place[rows, max(0, left - box.left) : max(0, right - box.left)] = True
     return float(place.mean()) >= _KNOWN
@@ -174,31 +193,22 @@ def _means(part: Samples) -> NDArray[np.float64]:
     return np.asarray(sums / (heights[:, None] * widths[None, :]))
 
 
-def _box(differs: Cells) -> Place:
-    """The smallest box (top, left, bottom, right) that holds every sample that is True."""
-    rows, columns = np.flatnonzero(differs.any(axis=1)), np.flatnonzero(differs.any(axis=0))
-    return int(rows[0]), int(columns[0]), int(rows[-1]) + 1, int(columns[-1]) + 1
-
-
-def _around(box: Place, shape: tuple[int, ...], by: int = AROUND) -> Place:
-    top, left, bottom, right = box
-    return max(0, top - by), max(0, left - by), min(shape[0], bottom + by), min(shape[1], right + by)
-
-
 def _large(place: Place, shape: tuple[int, ...]) -> bool:
-    top, left, bottom, right = place
-    return (bottom - top) * (right - left) > MOST * shape[0] * shape[1]
+    return area(place) > MOST * shape[0] * shape[1]
 
 
 def _kept(regions: Sequence[Region], frame_number: int) -> tuple[Region, ...]:
     return tuple(replace(one, frames=frozenset({frame_number})) for one in regions)
 
 
-def _touches(region: Region, box: Place) -> bool:
-    top, left, bottom, right = box
+def _place(box: Box) -> Place:
+    return box.top, box.left, box.bottom, box.right
+
+
+def _region_place(region: Region) -> Place:
     return (
-        region.top_row < bottom
-        and top < region.top_row + region.row_count
-        and region.left_column < right
-        and left < region.left_column + region.column_count
+        region.top_row,
+        region.left_column,
+        region.top_row + region.row_count,
+        region.left_column + region.column_count,
     )

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from server.model import Region
+from server.screening.compiled import Compiled
+from server.screening.face_cines import FaceFinder
 from server.screening.faces import FaceDetector
-from server.screening.finders import FaceFinder
 from server.screening.heads import HeadFinder
 from server.screening.lines import Box
 from server.screening.picture import Samples
+from server.screening.reader import Reader
 from server.screening.residual import ResidualDetector
 from server.screening.series import SeriesHeads
 from server.screening.template import head_template
@@ -31,7 +33,14 @@ class TextFinder(Protocol):
 class TextGlance(Protocol):
     """Tells where text may be, as `TextDetector.glance` does."""
 
-    def __call__(self, samples: Samples, *, palette: Samples | None = None, palette_first: int = 0) -> list[Box]: ...
+    def __call__(
+        self,
+        samples: Samples,
+        *,
+        before: Samples | None = None,
+        palette: Samples | None = None,
+        palette_first: int = 0,
+    ) -> list[Box]: ...
 
 
 class ResidualFinder(Protocol):
@@ -67,11 +76,14 @@ class Detectors:
 
 def load(threads: int = 1) -> Detectors:
     """The detectors with their pinned weights. Raises `ConfigurationError` when one is missing or another."""
-    text = TextDetector(threads=threads)
+    # The template first: making it takes memory that nothing else holds yet.
+    heads = HeadFinder(head_template())
+    compiled, reader = Compiled(), Reader(threads=threads)
+    text = TextDetector(threads=threads, compiled=compiled, reader=reader)
     return Detectors(
         text=text,
         glance=text.glance,
-        residual=ResidualDetector(threads=threads),
-        faces=FaceDetector(threads=threads),
-        heads=SeriesHeads(HeadFinder(head_template())),
+        residual=ResidualDetector(threads=threads, compiled=compiled, reader=reader),
+        faces=FaceDetector(threads=threads, compiled=compiled),
+        heads=SeriesHeads(heads),
     )

@@ -6,7 +6,6 @@ four samples, the probability that a face is centred there and the face's size a
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Iterator
 from typing import Any
 
@@ -16,6 +15,7 @@ import openvino
 
 from server.model import Region, RegionKind
 from server.screening import packaged, sought
+from server.screening.compiled import Compiled
 from server.screening.lines import Box
 from server.screening.picture import Grey, Samples, value_range
 from server.screening.regions import merged, whole_frame
@@ -34,7 +34,6 @@ _BORDER = 128
 _STEP = 64
 # The coordinates of one cell, in samples.
 _CELL = 4
-_KEPT = 4
 # A frame of more samples is not looked at but hidden whole.
 LARGEST_FRAME = 64_000_000
 
@@ -42,10 +41,13 @@ LARGEST_FRAME = 64_000_000
 class FaceDetector:
     """Finds faces. One per thread: the compiled network holds its buffers."""
 
-    def __init__(self, threads: int = 1) -> None:
-        """Reads the pinned weights; raises `ConfigurationError` when they are missing or not the pinned ones."""
-        self._weights = packaged.content(packaged.FACES)
+    def __init__(self, threads: int = 1, compiled: Compiled | None = None) -> None:
+        """`compiled` may be that of other networks of the same thread. Reads the pinned weights; raises
+        `ConfigurationError` when they are missing or not the pinned ones.
+        """
+        self._compiled = compiled or Compiled()
         self._core = openvino.Core()
+        self._model = self._core.read_model(packaged.content(packaged.FACES))
         # In 32 bits everywhere: a cell near the threshold must not depend on the processor.
         self._options = {
             "INFERENCE_NUM_THREADS": threads,
@@ -53,7 +55,6 @@ class FaceDetector:
             "NUM_STREAMS": 1,
             "PERFORMANCE_HINT": "LATENCY",
         }
-        self._compiled: OrderedDict[tuple[int, int], Any] = OrderedDict()
 
     def version(self) -> str:
         """Detector and configuration, as `TextDetector.version`."""
@@ -79,20 +80,18 @@ class FaceDetector:
     def _boxes(self, colours: Grey) -> Iterator[Box]:
         rows, columns = colours.shape[:2]
         long = max(rows, columns)
-        grey = bool(
-            np.array_equal(colours[:, :, 0], colours[:, :, 1]) and np.array_equal(colours[:, :, 0], colours[:, :, 2])
-        )
+        first = colours[:, :, :1]
+        if all(np.array_equal(first, colours[:, :, one : one + 1]) for one in range(1, colours.shape[2])):
+            colours = np.ascontiguousarray(first)
+        grey = colours.shape[2] == 1
         for size, border in _LOOKS:
             if size > (max(_SMALL, min(long, _LARGEST_GREY)) if grey else max(_SMALL, 2 * long)):
                 return
             scale = size / long
             width, height = max(1, round(columns * scale)), max(1, round(rows * scale))
             how = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
-            picture = np.pad(
-                cv2.resize(colours, (width, height), interpolation=how),
-                ((border, border), (border, border), (0, 0)),
-                constant_values=_BORDER,
-            )
+            smaller = cv2.resize(colours, (width, height), interpolation=how).reshape(height, width, -1)
+            picture = np.pad(smaller, ((border, border), (border, border), (0, 0)), constant_values=_BORDER)
             for turns in range(4):
                 for box in self._cells(np.rot90(picture, turns)):
                     whole = _turned_back(box, turns, *picture.shape[:2])
@@ -127,35 +126,39 @@ class FaceDetector:
         return found
 
     def _request(self, shape: tuple[int, int]) -> Any:
-        # A network given another shape after it was compiled answers nonsense, so every shape has its own.
-        if shape in self._compiled:
-            self._compiled.move_to_end(shape)
-            return self._compiled[shape]
-        model = self._core.read_model(self._weights)
-        model.reshape([1, 3, *shape])
-        request = self._core.compile_model(model, "CPU", self._options).create_infer_request()
-        self._compiled[shape] = request
-        if len(self._compiled) > _KEPT:
-            self._compiled.popitem(last=False)
-        return request
+        def compiled() -> Any:
+            # A network given another shape after it was compiled answers nonsense, so every shape has its own.
+            model = self._model.clone()
+            model.reshape([1, 3, *shape])
+            return self._core.compile_model(model, "CPU", self._options)
+
+        # In 32 bits it works in twice the memory.
+        return self._compiled.request((self, shape), 2 * shape[0] * shape[1], compiled)
 
 
 def _colours(samples: Samples, palette: Samples | None, palette_first: int) -> Grey:
-    """(rows, columns, 3) of 8 bits, spread over the range that nearly all values lie in."""
+    """(rows, columns, 1 or 3) of 8 bits, spread over the range that nearly all values lie in."""
     if palette is not None and samples.shape[2] == 1:
         samples = palette[np.clip(samples[:, :, 0].astype(np.int64) - palette_first, 0, len(palette) - 1)]
     if samples.shape[2] not in (1, 3):
         samples = samples[:, :, :1]
     if samples.dtype == np.uint8:
-        picture = samples
-    else:
-        ranges = [value_range(samples[:, :, channel]) for channel in range(samples.shape[2])]
-        low, high = min(low for low, _ in ranges), max(high for _, high in ranges)
-        values = np.clip(np.nan_to_num(samples.astype(np.float64), nan=low, posinf=high, neginf=low), low, high)
-        # Halved first: the difference of the largest doubles overflows.
-        width = high / 2 - low / 2
-        picture = np.asarray((values / 2 - low / 2) / width * 255 if width > 0 else values * 0, np.uint8)
-    return np.ascontiguousarray(np.broadcast_to(picture, (*picture.shape[:2], 3)))
+        return np.ascontiguousarray(samples)
+    ranges = [value_range(samples[:, :, channel]) for channel in range(samples.shape[2])]
+    low, high = min(low for low, _ in ranges), max(high for _, high in ranges)
+    if samples.dtype.kind in "ui" and samples.itemsize <= 2:
+        # Every value that there can be, once.
+        limits = np.iinfo(samples.dtype)
+        table = _spread(np.arange(limits.min, limits.max + 1), low, high)
+        return np.take(table, samples.astype(np.int32) - int(limits.min) if limits.min else samples)
+    return _spread(samples, low, high)
+
+
+def _spread(values: Samples, low: float, high: float) -> Grey:
+    values = np.clip(np.nan_to_num(values.astype(np.float64), nan=low, posinf=high, neginf=low), low, high)
+    # Halved first: the difference of the largest doubles overflows.
+    width = high / 2 - low / 2
+    return np.asarray((values / 2 - low / 2) / width * 255 if width > 0 else values * 0, np.uint8)
 
 
 def _turned_back(

@@ -54,10 +54,18 @@ def _cells(plane: Samples) -> tuple[Samples, Samples]:
     down, across = -(-plane.shape[0] // CELL), -(-plane.shape[1] // CELL)
     if not high > low:
         return np.zeros((down, across), np.bool_), np.zeros((down, across))
-    padded = np.pad(plane, ((0, down * CELL - plane.shape[0]), (0, across * CELL - plane.shape[1])), mode="edge")
-    scaled = np.clip((np.nan_to_num(padded.astype(np.float32)) - low) / (high - low), -1, 2)
-    blocks = scaled.reshape(down, CELL, across, CELL)
-    least, most = blocks.min(axis=(1, 3)), blocks.max(axis=(1, 3))
+    values = np.nan_to_num(plane.astype(np.float32)) if plane.dtype.kind == "f" else plane
+    starts = [np.arange(0, length, CELL) for length in plane.shape]
+    # Scaling keeps the order, so that the extremes of a cell are enough to scale.
+    least, most = (
+        np.clip(
+            (extreme.reduceat(extreme.reduceat(values, starts[0]), starts[1], axis=1).astype(np.float32) - low)
+            / (high - low),
+            -1,
+            2,
+        )
+        for extreme in (np.minimum, np.maximum)
+    )
     middle = (least + most) / 2
     at_end = (middle <= _END) | (middle >= 1 - _END)
     return (most - least <= _NOISE) & at_end, middle

@@ -82,6 +82,11 @@ def boxes(probability: Grey, *, thickest: float) -> Iterator[Box]:
             yield from _staircase(piece, core, short, mask.shape)
 
 
+def moved(box: Box, down: int, across: int) -> Box:
+    """The box of a part that begins so many samples further down and to the right, on the whole."""
+    return replace(box, top=box.top + down, left=box.left + across, bottom=box.bottom + down, right=box.right + across)
+
+
 def enlarged(box: Box, factor: int, shape: tuple[int, ...]) -> Box:
     """The box of a picture `factor` times smaller, in samples of the frame of this shape and clipped to it."""
     return replace(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from typing import Any
 
 import cv2
@@ -10,6 +9,7 @@ import numpy as np
 import openvino
 from numpy.typing import NDArray
 
+from server.screening.compiled import Compiled
 from server.screening.picture import Grey
 
 # The model's own preprocessing (its inference.yml): ImageNet's statistics, in BGR order.
@@ -19,12 +19,8 @@ _DEVIATION = np.array([0.229, 0.224, 0.225], np.float32)[:, None] * 255
 _TABLES = (np.arange(256, dtype=np.float32) - _MEAN) / _DEVIATION
 # The mean of a normalised picture: padding must not look like an edge.
 _NEUTRAL = 128
-# Compiled shapes are kept up to so many samples of tiles together: each takes up to 80 bytes a sample, and a third of a
-# second to compile again. Those that one large film needs fit in.
-_KEPT = 2_600_000
-# Smaller tiles are made square, in steps twice as large, or films of mixed sizes would compile more than they look;
-# each such shape takes as much memory as so many samples.
-_SMALL, _LEAST = 512, 300_000
+# Smaller tiles are made square, in steps twice as large, or films of mixed sizes would compile more than they look.
+_SMALL = 512
 # So many times its own shape a tile takes to share another's.
 _SPARE = 1.3
 
@@ -32,13 +28,13 @@ _SPARE = 1.3
 class TextNetwork:
     """Compiled once per tile shape, the shapes rounded up so that few are needed. Not for several threads at once."""
 
-    def __init__(self, weights: bytes, *, threads: int, kept: int = _KEPT, precision: str = "") -> None:
-        """`kept`: how many samples of compiled shapes are held. `precision`: what the processor is best at unless
-        "bf16" or "f32" is asked for.
+    def __init__(self, weights: bytes, *, threads: int, precision: str = "", compiled: Compiled | None = None) -> None:
+        """`precision`: what the processor is best at unless "bf16" or "f32" is asked for. `compiled`: where the
+        compiled shapes are kept, with those of other networks or by themselves.
         """
-        self._kept = kept
+        self._compiled = compiled or Compiled()
         self._core = openvino.Core()
-        self._weights = weights
+        self._model = self._core.read_model(weights)
         fast = "BF16" in self._core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
         self.precision = precision or ("bf16" if fast else "f32")
         self._options = {
@@ -47,7 +43,6 @@ class TextNetwork:
             "NUM_STREAMS": 1,
             "PERFORMANCE_HINT": "LATENCY",
         }
-        self._compiled: OrderedDict[tuple[int, int], Any] = OrderedDict()
 
     def probability(self, tile: Grey, room: tuple[int, int] = (0, 0)) -> Grey:
         """The probability of text, 0 to 255, for every sample of the tile (rows, columns), of whatever size.
@@ -67,30 +62,23 @@ class TextNetwork:
             cv2.LUT(padded, table, plane)
         request.infer()
         probability: NDArray[np.float32] = request.get_output_tensor(0).data[0, 0, :rows, :columns]
-        return (np.clip(probability, 0, 1) * 255).astype(np.uint8)
+        # In its own buffer, which the next look overwrites.
+        np.clip(probability, 0, 1, out=probability)
+        probability *= 255
+        return probability.astype(np.uint8)
 
     def _request(self, shape: tuple[int, int]) -> Any:
-        if shape in self._compiled:
-            self._compiled.move_to_end(shape)
-            return self._compiled[shape]
-        # Room first, so that the old and the new are never there together.
-        wanted = self._kept - _weight(shape)
-        while self._compiled and sum(map(_weight, self._compiled)) > wanted:
-            self._compiled.popitem(last=False)
-        model = self._core.read_model(self._weights)
-        model.reshape([1, 3, *shape])
-        request = self._core.compile_model(model, "CPU", self._options).create_infer_request()
-        self._compiled[shape] = request
-        return request
+        def compiled() -> Any:
+            model = self._model.clone()
+            model.reshape([1, 3, *shape])
+            return self._core.compile_model(model, "CPU", self._options)
+
+        return self._compiled.request((self, shape), shape[0] * shape[1], compiled)
 
 
 def _shape(rows: int, columns: int) -> tuple[int, int]:
     shape = _rounded(rows), _rounded(columns)
     return (-(-max(shape) // 128) * 128,) * 2 if max(shape) <= _SMALL else shape
-
-
-def _weight(shape: tuple[int, int]) -> int:
-    return max(_LEAST, shape[0] * shape[1])
 
 
 def _rounded(length: int) -> int:

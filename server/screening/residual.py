@@ -16,6 +16,7 @@ import numpy as np
 
 from server.model import Region, RegionKind
 from server.screening import weights
+from server.screening.compiled import Compiled
 from server.screening.lines import Box, boxes
 from server.screening.network import TextNetwork
 from server.screening.packaged import Packaged, content
@@ -45,10 +46,12 @@ Hidden = Sequence[tuple[int, int, int, int]]
 class ResidualDetector:
     """Reads masked frames. One per thread: the compiled network holds its buffers."""
 
-    def __init__(self, threads: int = 1) -> None:
-        """Reads the pinned weights; raises `ConfigurationError` when they are missing or not the pinned ones."""
-        self._network = TextNetwork(content(WEIGHTS), threads=threads)
-        self._reader = Reader(threads=threads)
+    def __init__(self, threads: int = 1, compiled: Compiled | None = None, reader: Reader | None = None) -> None:
+        """`compiled` and `reader` may be others' of the same thread too. Reads the pinned weights; raises
+        `ConfigurationError` when they are missing or not the pinned ones.
+        """
+        self._network = TextNetwork(content(WEIGHTS), threads=threads, compiled=compiled)
+        self._reader = reader or Reader(threads=threads)
 
     def version(self) -> str:
         digests = f"{WEIGHTS.sha256[:16]}:{weights.READER.sha256[:16]}"

@@ -16,11 +16,14 @@ import numpy as np
 
 from server.model import Region
 from server.screening import weights
+from server.screening.compiled import Compiled
 from server.screening.contents import text_regions
-from server.screening.lines import Box, boxes, enlarged, turned_back
+from server.screening.edges import sharp_places
+from server.screening.lines import Box, boxes, enlarged, moved, turned_back
 from server.screening.network import TextNetwork
 from server.screening.packaged import content
 from server.screening.picture import Grey, Samples, halved, normalised, planes, residue
+from server.screening.places import Place
 from server.screening.reader import Reader
 from server.screening.regions import whole_frame
 from server.screening.tiles import LARGEST, tile_shape, tiles
@@ -71,18 +74,22 @@ LARGEST_FRAME = 64_000_000
 
 
 class TextDetector:
-    """Finds text. One per thread: the compiled networks hold their buffers. About 0.4 GB once used on large films."""
+    """Finds text. One per thread: the compiled networks hold their buffers."""
 
-    def __init__(self, threads: int = 1, precision: str = "") -> None:
-        """`precision` as in `TextNetwork`. Reads the pinned weights.
+    def __init__(
+        self, threads: int = 1, precision: str = "", compiled: Compiled | None = None, reader: Reader | None = None
+    ) -> None:
+        """`precision` as in `TextNetwork`; `compiled` and `reader` may be others' of the same thread too. Reads the
+        pinned weights.
 
         Raises `ConfigurationError` when they are missing or not the pinned ones.
         """
+        compiled = compiled or Compiled()
         self._networks = {
-            Eye.TINY: TextNetwork(content(weights.TINY), threads=threads, precision=precision),
-            Eye.SMALL: TextNetwork(content(weights.SMALL), threads=threads, precision=precision),
+            eye: TextNetwork(content(file), threads=threads, precision=precision, compiled=compiled)
+            for eye, file in ((Eye.TINY, weights.TINY), (Eye.SMALL, weights.SMALL))
         }
-        self._reader = Reader(threads=threads)
+        self._reader = reader or Reader(threads=threads)
 
     def version(self) -> str:
         """Detector and configuration; stored with every region set, so that a later one can tell which to redo."""
@@ -119,17 +126,33 @@ class TextDetector:
                     found.append(box)
         return text_regions(found, seen, pictures, self._reader, frame_number)
 
-    def glance(self, samples: Samples, *, palette: Samples | None = None, palette_first: int = 0) -> list[Box]:
+    def glance(
+        self,
+        samples: Samples,
+        *,
+        before: Samples | None = None,
+        palette: Samples | None = None,
+        palette_first: int = 0,
+    ) -> list[Box]:
         """Where a frame, or a part of one, may show text, of whatever confidence: one look with the smallest network,
-        for a tenth of what `find` costs. The samples are only read.
+        for a tenth of what `find` costs. Of one that was glanced at as it was `before` only where edges have come. The
+        samples are only read.
         """
-        pictures = map(normalised, planes(samples, palette, palette_first))
-        return [
-            box
-            for picture in pictures
-            if picture is not None
-            for box in boxes(self._probability(picture, GLANCE), thickest=GLANCE.thickest)
-        ]
+        seen: list[Box] = []
+        former = None if before is None else list(planes(before, palette, palette_first))
+        shown = list(planes(samples, palette, palette_first))
+        for index, plane in enumerate(shown):
+            picture = normalised(plane)
+            if picture is None:
+                continue
+            places: list[Place] = [(0, 0, *picture.shape)]
+            if former is not None and len(former) == len(shown):
+                places = sharp_places(picture, normalised(former[index]))
+            for top, left, bottom, right in places:
+                part = np.ascontiguousarray(picture[top:bottom, left:right])
+                found = boxes(self._probability(part, GLANCE), thickest=GLANCE.thickest)
+                seen += (moved(box, top, left) for box in found)
+        return seen
 
     def _boxes(self, plane: Samples, picture: Grey | None) -> Iterator[tuple[Box, Look]]:
         pictures = {False: picture, True: residue(plane)}

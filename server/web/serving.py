@@ -16,7 +16,7 @@ from server.logs import configuration
 from server.services import Services
 from server.settings import Settings
 from server.web.app import create_app
-from server.web.patience import PatientWorker
+from server.web.worker import PatientWorker
 
 _LOG = logging.getLogger("safelight.web")
 _M_ARENA_MAX = -8

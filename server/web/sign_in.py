@@ -185,7 +185,9 @@ def told_of_logout() -> AnyResponse:
     house = services()
     ask = nobody(request)
     try:
-        token = request.form.get("logout_token", "") if (request.content_length or 0) <= 64 * 1024 else ""
+        # Nobody has said yet who they are: what does not say its length is not waited for.
+        length = request.content_length
+        token = request.form.get("logout_token", "") if length is not None and length <= 64 * 1024 else ""
         issuer = house.tokens.all.get(claimed_issuer(token) or "")
         if issuer is None or not issuer.settings.client_id:
             raise Unauthenticated("not a logout token of an issuer of ours")

@@ -1,7 +1,9 @@
-"""`python tests/benchmarks/screen_cost.py [--precision f32]`: what screening costs, in CPU seconds and memory.
+"""`python tests/benchmarks/screen_cost.py`: what screening costs, in CPU seconds and memory.
 
 One radiograph of 2500 x 3000, and a cine of 60 frames whose sector moves under a banner that stands still, by the
-detectors alone: without opening, decoding and masking the film.
+detectors alone: without opening, decoding and masking the film. Once with the precision that the processor is best at,
+as the product does it, in a process with the worker's settings of memory; then the looks for text in 32 bits, in
+another process.
 """
 
 from __future__ import annotations
@@ -10,8 +12,10 @@ import argparse
 import os
 import resource
 import statistics
+import subprocess
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -20,11 +24,15 @@ import numpy as np
 from numpy.typing import NDArray
 from text_films import WHITE, backgrounds
 
+from server.commands.supervise import MEMORY
+from server.model import Region
 from server.screening.cine import Looked, next_frame
-from server.screening.detectors import load
+from server.screening.detectors import Detectors, load
+from server.screening.face_cines import FaceCine
 from server.screening.faint import background
 from server.screening.picture import normalised, residue
 from server.screening.text import LOOKS, TextDetector
+from server.second_look import frames_to_recheck
 
 ROUNDS = 3
 FRAMES = 60
@@ -32,13 +40,28 @@ FRAMES = 60
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--precision", choices=("bf16", "f32"), default="")
+    parser.add_argument("--part", choices=("film", "cine", "f32"), default=None)
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
+    if options.part is None:
+        # As the supervisor begins a worker, each in a process of its own, so that each has its own peak.
+        for part in ("film", "cine", "f32"):
+            words = [sys.executable, __file__, "--part", part, "--threads", str(options.threads)]
+            subprocess.run(words, env={**os.environ, **MEMORY}, check=True)
+        return
     cv2.setNumThreads(1)
-    film = _film()
-    text = TextDetector(threads=options.threads, precision=options.precision)
-    print(f"{text.version()}; load {os.getloadavg()[0]:.1f}")
+    print(f"load {os.getloadavg()[0]:.1f}")
+    if options.part == "f32":
+        _text(TextDetector(threads=options.threads, precision="f32"), _film())
+    elif options.part == "film":
+        _everything(options.threads)
+    else:
+        _cine(load(threads=options.threads))
+
+
+def _text(text: TextDetector, film: NDArray[np.uint16]) -> float:
+    """The looks for text at a film, one by one; returns what they and the reading cost together."""
+    print(text.version())
     picture, rest = normalised(film[:, :, 0]), residue(film[:, :, 0])
     passes = 0.0
     for look in LOOKS:
@@ -49,24 +72,27 @@ def main() -> None:
             print(f"- {look.eye.value} at {look.scale:g}{', turned' * look.turned}: {cost:.2f} s")
     print(f"- the two text passes: {passes:.2f} s")
     whole = _cpu(lambda: text.find(film, frame_number=1))
-    print(f"- all looks for text, and reading: {whole:.2f} s")
-    if not options.precision:
-        detectors = load(threads=options.threads)
-        regions = text.find(film, frame_number=1)
-        hidden = [(o.top_row, o.left_column, o.top_row + o.row_count, o.left_column + o.column_count) for o in regions]
-        others = {
-            "faces": lambda: detectors.faces.find(film, frame_number=1),
-            "empty background": lambda: background(film, 1),
-            "second look": lambda: detectors.residual.find(film, hidden=hidden, frame_number=1),
-        }
-        for name, call in others.items():
-            cost = _cpu(call)
-            whole += cost
-            print(f"- {name}: {cost:.2f} s")
-        print(f"- everything: {whole:.2f} s")
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
-    print(f"- peak of this process: {peak:.2f} GB")
-    _cine(text)
+    print(f"- all looks for text, and reading: {whole:.2f} s", flush=True)
+    return whole
+
+
+def _everything(threads: int) -> None:
+    film, detectors = _film(), load(threads=threads)
+    assert isinstance(detectors.text, TextDetector)
+    whole = _text(detectors.text, film)
+    regions = detectors.text.find(film, frame_number=1)
+    hidden = list(map(_place, regions))
+    others = {
+        "faces": lambda: detectors.faces.find(film, frame_number=1),
+        "empty background": lambda: background(film, 1),
+        "second look": lambda: detectors.residual.find(film, hidden=hidden, frame_number=1),
+    }
+    for name, call in others.items():
+        cost = _cpu(call)
+        whole += cost
+        print(f"- {name}: {cost:.2f} s")
+    print(f"- everything: {whole:.2f} s")
+    print(f"- peak of this process: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6:.2f} GB", flush=True)
 
 
 def _cpu(call: Callable[[], object]) -> float:
@@ -101,23 +127,56 @@ def _frames() -> list[NDArray[np.uint8]]:
     return frames
 
 
-def _cine(text: Any) -> None:
+def _cine(detectors: Detectors) -> None:
     frames = _frames()
-    looks = 0
+    one, cine = ([*_costs(detectors, shown)] for shown in (frames[:1], frames))
+    for name, (first, _), (cost, told) in zip(("text", "faces", "background", "second looks"), one, cine, strict=True):
+        print(f"- {name} on one frame of 768x1024 {first:.2f} s, on {FRAMES} whose sector moves {cost:.2f} s{told}")
+    text = cine[0][0] / one[0][0]
+    everything = sum(cost for cost, _ in cine) / sum(cost for cost, _ in one)
+    print(f"- {FRAMES} frames cost {everything:.1f} times one, their text {text:.1f} times", flush=True)
+    print(f"- peak of this process: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6:.2f} GB", flush=True)
 
-    def find(part: NDArray[Any], number: int) -> Any:
-        nonlocal looks
-        looks += 1
-        return text.find(part, frame_number=number)
 
-    one = _cpu(lambda: text.find(frames[0], frame_number=1))
-    done: Looked | None = None
-    began = time.process_time()
+def _costs(detectors: Detectors, frames: list[NDArray[np.uint8]]) -> Iterator[tuple[float, str]]:
+    """What each finder costs on these frames of one film, as the worker asks it, once its networks are compiled."""
+    looks: list[int] = []
+    regions: list[Sequence[Region]] = []
+
+    def find(part: NDArray[Any], number: int) -> list[Region]:
+        looks.append(number)
+        return detectors.text.find(part, frame_number=number)
+
+    def text() -> None:
+        looks.clear()
+        regions.clear()
+        done: Looked | None = None
+        for number, frame in enumerate(frames, 1):
+            done = next_frame(done, frame, number, find, detectors.glance)
+            regions.append(done.regions)
+
+    cost = _cpu(text)
+    yield cost, f" ({len(looks)} looks)" if len(frames) > 1 else ""
+    yield _cpu(partial(_faces, detectors, frames)), ""
+    yield _cpu(lambda: [background(frame, number) for number, frame in enumerate(frames, 1)]), ""
+    yield _cpu(partial(_second, detectors, frames, regions)), ""
+
+
+def _faces(detectors: Detectors, frames: list[NDArray[np.uint8]]) -> None:
+    cine = FaceCine(detectors.faces)
     for number, frame in enumerate(frames, 1):
-        done = next_frame(done, frame, number, find, text.glance)
-    cost = time.process_time() - began
-    told = f"{cost:.2f} s, one {one:.2f} s: {cost / one:.1f} times; {looks} looks"
-    print(f"- text on {FRAMES} frames of 768x1024 whose sector moves: {told}")
+        cine.add(frame, number)
+    cine.found()
+
+
+def _second(detectors: Detectors, frames: list[NDArray[np.uint8]], regions: list[Sequence[Region]]) -> None:
+    for number in frames_to_recheck(len(frames)):
+        hidden = [_place(one) for one in regions[number - 1]]
+        detectors.residual.find(frames[number - 1], hidden=hidden, frame_number=number)
+
+
+def _place(one: Region) -> tuple[int, int, int, int]:
+    return one.top_row, one.left_column, one.top_row + one.row_count, one.left_column + one.column_count
 
 
 if __name__ == "__main__":

@@ -8,8 +8,9 @@ import pytest
 from test_screening_text import Picture, burned, corner, glyphs, mask
 
 from server.model import Region, RegionKind
-from server.screening.cine import AROUND, LONGEST, Looked, next_frame
+from server.screening.cine import AROUND, LONGEST, THOROUGH, Looked, next_frame
 from server.screening.lines import Box
+from server.screening.places import SIDES
 from server.screening.text import TextDetector
 
 
@@ -66,7 +67,8 @@ def test_what_appears_is_found_and_only_its_surroundings_are_looked_at() -> None
     eye = Eye()
     made = frames(None, (700, 700), (700, 700), None)
     done = run(eye, made)
-    assert eye.looks[1:] == [(10 + 2 * AROUND, 30 + 2 * AROUND, 1)] * 2
+    side = next(one for one in SIDES if one >= 30 + 2 * AROUND)
+    assert eye.looks[1:] == [(side, side, 1)] * 2
     for one, frame in zip(done, made, strict=True):
         assert mask(one.regions, frame.shape)[frame[:, :, 0] > 99].all()
 
@@ -181,10 +183,43 @@ def test_a_glance_that_sees_what_was_doubted_more_surely_calls_the_detector() ->
     made = [np.add(frame, index, dtype=np.uint8) for index, frame in enumerate(frames(*[None] * 4))]
     sure = iter((0.4, 0.45, 0.6, 0.6))
 
-    def glance(samples: Picture) -> list[Box]:
+    def glance(samples: Picture, *, before: Picture | None = None) -> list[Box]:
         return [Box(top=500, left=500, bottom=540, right=700, confidence=next(sure))]
 
     done = None
     for number, frame in enumerate(made, 1):
         done = next_frame(done, frame, number, eye, glance)
     assert len(eye.looks) == 2
+
+
+def test_what_fades_in_over_moving_speckle_is_found(detector: TextDetector) -> None:
+    films = moving(12)
+    place = np.zeros((440, 440), bool)
+    for index in range(3, 12):
+        films[index], place = burned(films[index], glyphs("NOBODY NORA 1950", 20), 250, 120, 0.06 * (index - 2))
+    done, _ = looked(detector, films)
+    assert all(mask(one.regions, place.shape)[place].mean() >= 0.99 for one in done[7:])
+
+
+def test_what_scrolls_over_moving_speckle_is_found(detector: TextDetector) -> None:
+    films = moving(12)
+    for index in range(2, 12):
+        films[index], place = burned(films[index], glyphs("NOBODY NORA", 20), 180 + 6 * index, 120, 0.5)
+    done, _ = looked(detector, films)
+    for index in range(2, 12):
+        _, place = burned(moving(1)[0], glyphs("NOBODY NORA", 20), 180 + 6 * index, 120, 0.5)
+        assert mask(done[index].regions, place.shape)[place].mean() >= 0.99
+
+
+def test_everything_that_moves_is_glanced_at_now_and_then() -> None:
+    made = [np.add(frame, index % 9, dtype=np.uint8) for index, frame in enumerate(frames(*[None] * 40))]
+    told: list[bool] = []
+
+    def glance(samples: Picture, *, before: Picture | None = None) -> list[Box]:
+        told.append(before is None)
+        return []
+
+    done = None
+    for number, frame in enumerate(made, 1):
+        done = next_frame(done, frame, number, Eye(), glance)
+    assert [index for index, thorough in enumerate(told) if thorough] == [0, *range(1 + THOROUGH, 40, 1 + THOROUGH)]

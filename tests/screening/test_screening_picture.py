@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from numpy.typing import DTypeLike
 
 from server.screening import picture
@@ -141,3 +143,20 @@ def test_the_residue_of_strips_is_that_of_the_whole(dtype: str, monkeypatch: pyt
     assert whole is not None
     assert striped is not None
     assert np.abs(whole.astype(int) - striped).max() <= 1
+
+
+@given(
+    kind=st.sampled_from(("u1", "i1", "u2", "i2", ">u2", ">i2")),
+    seed=st.integers(0, 10_000),
+    rows=st.integers(1, 60),
+    columns=st.integers(1, 60),
+    padded=st.floats(0, 0.4),
+)
+def test_the_range_counted_is_the_range_sorted(kind: str, seed: int, rows: int, columns: int, padded: float) -> None:
+    chance, limits = np.random.default_rng(seed), np.iinfo(kind)
+    middle, spread = chance.uniform(limits.min, limits.max), chance.uniform(0, (limits.max - limits.min) / 3)
+    plane = np.clip(chance.normal(middle, spread, (rows, columns)), limits.min, limits.max).astype(kind)
+    for extreme in (limits.min, limits.max, plane.min(), plane.max()):
+        plane[chance.random(plane.shape) < chance.choice((0, padded))] = extreme
+    # Integers of 32 bits are sorted, those of 16 counted.
+    assert value_range(plane) == value_range(plane.astype(np.int32))
