@@ -28,6 +28,7 @@ from server.model import (
     ObjectReference,
     Region,
     RegionKind,
+    RegionStyle,
     RenderParameters,
     ReviewReason,
     ScreeningState,
@@ -221,8 +222,15 @@ def test_what_waits_for_a_person_is_wholly_masked(house: House, opened: list[str
 def test_a_level_that_is_changed_for_a_picture_has_none(house: House) -> None:
     """What a thumbnail hides is told by the fingerprint of the role's own level as well."""
     record = found(house, TEXT, AIR)
-    keep_bases(house.services, record)
-    level = house.services.policy.current.levels["original"]
+    hiding = house.services.policy.current.levels["deidentified"]
+    level = replace(hiding, regions={**hiding.regions, RegionKind.TEXT: RegionStyle.KEEP})
+    original = unseal(house.services, record)
+    assert original.description is not None
+    kept = base_module.flat_alone(original.regions, level, original.description)
+    assert kept is not None
+    parts = bases._parts(house.services, original, level, kept) or []
+    parts[base_module.READY_FOR] = bases._regions_of(record)
+    house.services.bases.put(original.study_key, record.content, level.name, bases._label(record, level), parts)
     transaction: Any = SimpleNamespace(
         services=house.services, view=SimpleNamespace(level=level), key_of=house.services.study_key
     )
