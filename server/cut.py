@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import cast
 
 from server.errors import UnsupportedPixels
+from server.metadata.elements import SPECIFIC_CHARACTER_SET
 from server.metadata.part10 import StoredObject
+from server.metadata.view import to_pydicom
 from server.model.kinds import is_video
 from server.pixels.description import PixelDescription, PixelKeyword, describe
 from server.pixels.frames import FrameLayout, split
@@ -13,6 +15,7 @@ from server.spool import Window
 
 Segment = bytes | memoryview | Window
 
+_IMAGE = 0x0028
 _EXTENDED_OFFSETS, _EXTENDED_LENGTHS = 0x7FE00001, 0x7FE00002
 
 
@@ -34,7 +37,9 @@ def description_of(stored: StoredObject) -> PixelDescription | None:
     if stored.pixel_keyword is None or is_video(stored.transfer_syntax_uid):
         return None
     keyword = cast(PixelKeyword, stored.pixel_keyword)
-    description = describe(stored.dataset, stored.transfer_syntax_uid, keyword=keyword)
+    # As when it is opened again: of the image attributes alone.
+    image = {tag: one for tag, one in stored.elements.items() if tag >> 16 == _IMAGE or tag == SPECIFIC_CHARACTER_SET}
+    description = describe(to_pydicom(image), stored.transfer_syntax_uid, keyword=keyword)
     if description is None:
         raise UnsupportedPixels("pixel data without an image pixel module")
     return description

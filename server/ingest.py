@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import hashlib
 import hmac
-from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 
@@ -200,7 +199,8 @@ def _seal(
         raise Conflict("a rejection note names what is not of its own study")
     study, series, instance = level_attributes(stored.elements)
     wanted = identifiers(stored.elements)
-    if not all(_named(*levels) <= wanted.keys() for levels in ((study,), (study, series), (study, instance))):
+    named = [_named(*levels) for levels in ((study,), (study, series), (study, instance))]
+    if not all(found <= wanted.keys() for found in named):
         # A row that names what the object does not (an ID under the VR of a number, say) could never be masked.
         raise UnreadableObject("what identifies the object cannot be catalogued as it stands")
     row_keys = catalog.row_keys(wanted, study_uid=path.study)
@@ -225,9 +225,9 @@ def _seal(
                 study_attributes=study,
                 series_attributes=series,
                 instance_attributes=instance,
-                study_row_keys=_chosen(row_keys, study),
-                series_row_keys=_chosen(row_keys, study, series),
-                instance_row_keys=_chosen(row_keys, study, instance),
+                study_row_keys={one: row_keys[one] for one in named[0]},
+                series_row_keys={one: row_keys[one] for one in named[1]},
+                instance_row_keys={one: row_keys[one] for one in named[2]},
                 sop_class_uid=stored.sop_class_uid,
                 transfer_syntax_uid=stored.transfer_syntax_uid,
                 number_of_frames=frames.number_of_frames if (frames := description_of(stored)) else 0,
@@ -249,11 +249,6 @@ def _is_same(services: Services, stored: StoredObject, layout: FrameLayout | Non
     """Whether it is the stored data set in another transfer syntax, which contradicts nothing; the first copy stays."""
     record = services.catalog.find_instance(stored.path)
     return record is not None and same_data_set(services, record, stored, layout)
-
-
-def _chosen(row_keys: Mapping[Identifier, bytes], *levels: Attributes) -> dict[Identifier, bytes]:
-    """The row keys of what these attributes name; all of an object's stay sealed with it."""
-    return {one: row_keys[one] for one in _named(*levels)}
 
 
 def _named(*levels: Attributes) -> AbstractSet[Identifier]:

@@ -47,8 +47,11 @@ def odd_film(number: int) -> Dataset:
     ds.PresentationLUTShape = lot.choice(["INVERSE", "IDENTITY", "MUSTER"])
     ds.RescaleType = word.partition("\\")[0]
     ds.RescaleSlope, ds.RescaleIntercept = lot.choice([1, 2, 0.5]), lot.choice([0, -1024])
-    ds.PixelSpacing = lot.choice([[0.5, 0.5], [0.25, 0.5]])
-    ds.ImagerPixelSpacing = [0.2, 0.1]
+    for name in ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing"):
+        if name in ds:
+            delattr(ds, name)
+    spacing = lot.choice(["PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing"])
+    setattr(ds, spacing, lot.choice([[0.5, 0.4], [0.25, 0.5]]))
     ds.PixelPaddingValue = lot.choice([0, 63])
     entries = np.minimum(255, 2 * np.arange(256)).astype("<u2").tobytes()
     table = item(LUTDescriptor=[256, lot.choice([0, 12]), 8], LUTExplanation="MUSTER^MAXIMA", LUTData=entries)
