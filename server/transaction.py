@@ -181,7 +181,8 @@ class Transaction:
         """A keyed digest of all that the answer depends on, by random revision, never of what it contains."""
         permit, caller = self.admission.permit, self.ask.caller
         parts = [
-            self.services.code, self.action.value, permit.policy, permit.level.fingerprint, permit.acting_role,
+            self.services.code, self.services.settings.public_url, self.action.value,
+            permit.policy, permit.level.fingerprint, permit.acting_role,
             caller.project or "", (self.view.domain or b"").hex(), repr(caller.patient), repr(self.choice), extra,
             *sorted(one.row + one.revision.hex() + one.study.revision.hex() for one in self.admission.series),
             *(one.row + one.revision.hex() + one.study.revision.hex() for one in self.admission.instances),
