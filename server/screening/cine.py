@@ -38,8 +38,8 @@ THOROUGH = 12
 CELL = 16
 # A glance that is surer of a place than an earlier one by so much has seen something new there.
 _SURER = 0.1
-# So much of what a glance sees is known already, or it is new; what was doubted may have moved by so many samples.
-_KNOWN, _MOVED = 0.9, 16
+# So much of what a glance sees is known already, or it is new.
+_KNOWN = 0.9
 # Two frames of one moving picture have cell means that go together as closely as this; others are another picture.
 _SAME = 0.8
 
@@ -149,8 +149,7 @@ def _unknown(seen: Sequence[Box], regions: Sequence[Region], doubts: Sequence[Bo
 
 def _covered(box: Box, regions: Sequence[Region], doubts: Sequence[Box]) -> bool:
     place = np.zeros((box.bottom - box.top, box.right - box.left), np.bool_)
-    doubted = ((one.top - _MOVED, one.left - _MOVED, one.bottom + _MOVED, one.right + _MOVED) for one in doubts)
-    for top, left, bottom, right in (*map(_region_place, regions), *doubted):
+    for top, left, bottom, right in (*map(_region_place, regions), *map(_place, doubts)):
         rows = slice(max(0, top - box.top), max(0, bottom - box.top))
         place[rows, max(0, left - box.left) : max(0, right - box.left)] = True
     return float(place.mean()) >= _KNOWN
