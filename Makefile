@@ -53,11 +53,11 @@ audit: install  ## ask PyPI (SERVICE=osv: OSV) for known vulnerabilities of ever
 kill-test: install  ## 200 rounds of kill -9 during storing, screening and serving (minutes)
 	SAFELIGHT_KILL_ROUNDS=200 $(VENV)/bin/python -m pytest -q -s --timeout 7200 tests/test_kill.py
 
-interop-test: install  ## sign in, refresh and sign out with real OpenID providers, fetched into .interop
+interop-test: install  ## sign in, refresh and sign out with real OpenID providers, fetched into .interop, a viewer in Chromium too
 	test -x .interop/bin/nanoidp || { $(PYTHON) -m venv .interop && \
 	  .interop/bin/python -m pip install --quiet --disable-pip-version-check -r requirements/interop.txt; }
 	test -d .interop/node_modules || npm install --silent --no-audit --no-fund --prefix .interop oidc-provider@9.13.3
-	INTEROP_NODE=$(CURDIR)/.interop INTEROP_PYTHON=$(CURDIR)/.interop/bin/python $(VENV)/bin/python -m pytest -q tests/interop/interop_providers.py
+	INTEROP_NODE=$(CURDIR)/.interop INTEROP_PYTHON=$(CURDIR)/.interop/bin/python $(VENV)/bin/python -m pytest -q tests/interop/interop_providers.py tests/interop/interop_viewer.py
 
 bench: install  ## figures against the raw floor, then beside Orthanc where it is installed (or unpacked in ORTHANC=)
 	$(VENV)/bin/python -m tests.benchmarks
