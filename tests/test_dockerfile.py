@@ -26,7 +26,7 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import NameOID
 from locked import needed_at_run_time
 
@@ -226,9 +226,9 @@ def command(*words: str) -> list[str]:
     return [*one_of("ENTRYPOINT").words, *(words or one_of("CMD").words)]
 
 
-def self_signed(directory: Path) -> dict[str, str]:
+def self_signed(directory: Path, key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | None = None) -> dict[str, str]:
     """A certificate that no authority signed, for the public name; what an operator mounts."""
-    key = ec.generate_private_key(ec.SECP256R1())
+    key = key or ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "films.example.org")])
     now = datetime.datetime.now(datetime.UTC)
     built = (

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import os
 import socket
+import ssl
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Column, Connection, Engine, Table, create_engine, event, make_url, text
+from sqlalchemy import URL, Column, Connection, Engine, Table, create_engine, event, make_url, text
 from sqlalchemy.exc import ArgumentError, DatabaseError, DBAPIError, IntegrityError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import QueuePool
@@ -28,8 +30,9 @@ _BUSY_STATES = frozenset({"55P03", "57014", "57P01", "57P02", "57P03", "53300", 
 def open_engine(url: str) -> Engine:
     """An engine for `sqlite:////absolute/file` or `postgresql+pg8000://…`; connects lazily.
 
-    The file of SQLite is made with mode 0600 if it is absent. Raises `ConfigurationError` for any other database, and
-    for SQLite without a file.
+    The file of SQLite is made with mode 0600 if it is absent. PostgreSQL off the loopback address is reached over TLS
+    alone, by a certificate that the system trusts for its name (RFC 9325). Raises `ConfigurationError` for any other
+    database, and for SQLite without a file.
     """
     try:
         parsed = make_url(url)
@@ -43,8 +46,10 @@ def open_engine(url: str) -> Engine:
         if parsed.database in {None, "", ":memory:"} or "uri" in parsed.query:
             raise ConfigurationError("SQLite needs a file")
         _make_private(Path(str(parsed.database)))
+    # A database elsewhere is spoken to over TLS alone, with a certificate that the system trusts for its name.
+    tls = {} if lite or _is_here(parsed) else {"ssl_context": ssl.create_default_context()}
     # Parameters are tokens and sealed bytes, yet they have no business in an error text either.
-    engine = create_engine(parsed, poolclass=QueuePool, pool_pre_ping=not lite, hide_parameters=True)
+    engine = create_engine(parsed, poolclass=QueuePool, pool_pre_ping=not lite, hide_parameters=True, connect_args=tls)
     event.listen(engine, "connect", _prepare_sqlite if lite else _prepare_postgresql)
     event.listen(engine, "begin", _begin_sqlite if lite else _begin_postgresql)
     return engine
@@ -125,6 +130,16 @@ def _translated() -> Iterator[None]:
         if _sqlstate(error) in _BUSY_STATES:
             raise Busy("the catalogue's database is busy") from error
         raise
+
+
+def _is_here(url: URL) -> bool:
+    """Whether a database is on this machine: by a Unix socket, or at the loopback address."""
+    if "unix_sock" in url.query:
+        return True
+    try:
+        return url.host == "localhost" or ip_address(url.host or "").is_loopback
+    except ValueError:
+        return False
 
 
 def _sqlstate(error: DatabaseError) -> str:

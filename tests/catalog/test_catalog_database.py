@@ -1,13 +1,15 @@
 from __future__ import annotations
 
+import ssl
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from catalog_world import AesSealer, new_catalog, new_instance, regions_reference
-from sqlalchemy import Engine, Table, select, text, update
+from sqlalchemy import Engine, Table, event, select, text, update
 from sqlalchemy.exc import DatabaseError
 
 from server.catalog import Catalog, check_migrated, database, migrate, open_engine
@@ -95,6 +97,40 @@ def test_a_database_of_another_version_is_refused(tmp_path: Path) -> None:
 def test_other_databases_are_refused(url: str) -> None:
     with pytest.raises(ConfigurationError):
         open_engine(url)
+
+
+@pytest.mark.parametrize(
+    ("where", "tls"),
+    [
+        ("db.example.org/films", True),
+        ("192.0.2.7:5432/films", True),
+        ("localhost.example.org/films", True),
+        ("/films", True),
+        ("localhost/films", False),
+        ("127.0.0.1:5433/films", False),
+        ("[::1]/films", False),
+        ("/films?unix_sock=/run/postgresql/.s.PGSQL.5432", False),
+    ],
+)
+def test_a_database_elsewhere_is_reached_over_tls_that_is_verified(where: str, *, tls: bool) -> None:
+    engine = open_engine(f"postgresql+pg8000://{where}")
+    asked: list[dict[str, Any]] = []
+
+    class Stopped(Exception):
+        pass
+
+    @event.listens_for(engine, "do_connect")
+    def stop(_dialect: object, _record: object, _arguments: object, parameters: dict[str, Any]) -> None:
+        asked.append(parameters)
+        raise Stopped
+
+    with pytest.raises(Stopped):
+        engine.connect()
+    context = asked[0].get("ssl_context")
+    assert (context is not None) is tls
+    if context is not None:
+        assert (context.verify_mode, context.check_hostname) == (ssl.CERT_REQUIRED, True)
+        assert context.minimum_version >= ssl.TLSVersion.TLSv1_2
 
 
 def test_the_file_is_private(tmp_path: Path) -> None:
