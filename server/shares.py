@@ -15,6 +15,7 @@ import orjson
 from server import record
 from server.admit import acting, admit
 from server.errors import BadRequest, Forbidden, NotFound, TooMany
+from server.glass import opened
 from server.govern import allowed
 from server.model import RECIPIENT, Action, Ask, Caller, Deny, Permit, Purpose, Representation, Share
 from server.policy.decide import choose_role, decide, govern
@@ -111,10 +112,11 @@ def listed(services: Services, ask: Ask) -> Representation:
         received = services.catalog.shares_received(caller.issuer, caller.subject, now)
         rows = [_told(one) for one in received if one.accepted]
     elif _gives(bundle, caller):
-        rows = [_told(one) | _of_whom(one) for one in services.catalog.shares_given(caller.issuer, caller.subject, now)]
+        given = services.catalog.shares_given(caller.issuer, caller.subject, now)
+        rows = [_told(one) | _with_whom(one) | _of_what(services, bundle, caller, one) for one in given]
     else:
         every = services.catalog.all_shares(now)
-        rows = [_told(one) | _of_whom(one) | {"giver": _person(one.giver.issuer, one.giver.subject)} for one in every]
+        rows = [_told(one) | _with_whom(one) | {"giver": _person(one.giver.issuer, one.giver.subject)} for one in every]
     answer = Representation(media_type="application/json", body=orjson.dumps(rows))
     return record.answer(services, ask, record.Subject(action=Action.READ_SHARES, object=""), answer)
 
@@ -152,9 +154,17 @@ def _told(one: Share) -> dict[str, object]:
     return {"share": one.identifier, "level": one.level, "purpose": one.purpose, "until": _time(one.until)}
 
 
-def _of_whom(one: Share) -> dict[str, object]:
-    recipient = _person(one.recipient_issuer, one.recipient)
-    return {"study": one.study, "recipient": recipient, "accepted": one.accepted}
+def _with_whom(one: Share) -> dict[str, object]:
+    return {"recipient": _person(one.recipient_issuer, one.recipient), "accepted": one.accepted}
+
+
+def _of_what(services: Services, bundle: PolicyBundle, caller: Caller, one: Share) -> dict[str, object]:
+    """Which study it is, for a giver who still sees it as stored; what is shared of another has ended with that."""
+    found = services.catalog.find_study(one.study)
+    if found is None or found.row != one.study_row:
+        return {}
+    sees = decide(bundle, opened(services, caller, found), Action.SEARCH, found, services.clock())
+    return {"study": one.study} if isinstance(sees, Permit) and not sees.level.pseudonyms else {}
 
 
 def _person(issuer: str, subject: str) -> dict[str, str]:

