@@ -19,6 +19,7 @@ import pytest
 import requests
 from flask.testing import FlaskClient
 from house import POLICIES
+from interop_waiting import wait_for
 
 from server.auth.sessions import code_challenge
 from server.model import Introspection, IssuerSettings
@@ -167,7 +168,7 @@ def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     command = [str(root / "config") if one == "CONFIG" else one for one in command]
     with (root / "log").open("wb") as log, subprocess.Popen(command, stdout=log, stderr=log, cwd=root) as process:
         try:
-            _wait(f"{issuer.issuer}/.well-known/openid-configuration", process)
+            wait_for(f"{issuer.issuer}/.well-known/openid-configuration", process)
             settings = Settings(
                 data=root / "data", keyring=root / "keys" / "keyring.json", issuer=issuer.issuer,
                 audience=issuer.audience, public_url=OURS, database=f"sqlite:///{root / 'data' / 'catalog.sqlite'}",
@@ -181,17 +182,6 @@ def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
             services.close()
         finally:
             process.terminate()
-
-
-def _wait(url: str, process: subprocess.Popen[bytes]) -> None:
-    for _ in range(300):
-        assert process.poll() is None, "the provider ended"
-        try:
-            if requests.get(url, timeout=1).status_code == 200:
-                return
-        except requests.ConnectionError:
-            time.sleep(0.1)
-    raise AssertionError("the provider does not answer")
 
 
 def test_a_person_signs_in_with_the_role_that_the_provider_says_and_signs_out_there(world: World) -> None:

@@ -17,10 +17,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import requests
 import review_kit
 from builders import BurnedText, PixelFormat, all_canaries, chest_film, part10_bytes
 from house import House
+from interop_waiting import wait_for
 from playwright.sync_api import Browser
 from sweep_search import Finder, unfolded
 from viewer_kit import Site, Visit, chromium, site, visit
@@ -59,22 +59,11 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
             command = [PYTHON, str(HERE / "run_canaille.py"), str(port), f"{made.origin}/callback", f"{made.origin}/"]
             with (root / "log").open("wb") as log, subprocess.Popen(command, stdout=log, stderr=log) as process:
                 try:
-                    _wait(f"{made.provider}/.well-known/openid-configuration", process)
+                    wait_for(f"{made.provider}/.well-known/openid-configuration", process)
                     _trust(house, made.provider)
                     yield made
                 finally:
                     process.terminate()
-
-
-def _wait(url: str, process: subprocess.Popen[bytes]) -> None:
-    for _ in range(300):
-        assert process.poll() is None, "the provider ended"
-        try:
-            if requests.get(url, timeout=1).status_code == 200:
-                return
-        except requests.ConnectionError:
-            time.sleep(0.1)
-    raise AssertionError("the provider does not answer")
 
 
 def _trust(house: House, provider: str) -> None:
