@@ -146,6 +146,8 @@ def masked_paths(peer: Peer) -> dict[int, str]:
         connection.request("GET", path, headers={**peer.headers, "Accept": JSON})
         response = connection.getresponse()
         rows = orjson.loads(response.read() or b"[]")
+        if response.status not in (200, 204):
+            raise RuntimeError(f"{peer.name} {response.status} {path}")
         for row in rows:
             found[int(row["00200013"]["Value"][0])] = row["00081190"]["Value"][0].partition(peer.prefix)[2]
         if not rows:
