@@ -17,15 +17,18 @@ import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from numpy.typing import NDArray
 
 from server.errors import SealBroken, TooLarge
 from server.model import ObjectReference
 from server.model.readable import Readable
 
+Octets = NDArray[np.uint8]
 KEY_BYTES = 32
 SALT_BYTES = 32
 NONCE_BYTES = 12
@@ -64,11 +67,19 @@ def seal_value(key: bytes, value: bytes, context: str, nonce: bytes) -> bytes:
 
 def open_value(key: bytes, sealed: bytes, context: str) -> bytes:
     """Return what `seal_value` sealed under the same key and context. Raises `SealBroken` in every other case."""
+    return _decrypt(_cipher(key), *_taken_apart(sealed), _value_context(context))
+
+
+def open_large_value(key: bytes, sealed: bytes | Octets, context: str) -> Octets:
+    """As `open_value`, in memory of its own that may be written to."""
+    return _decrypt_large(_cipher(key), *_taken_apart(memoryview(sealed)), _value_context(context))
+
+
+def _taken_apart(sealed: bytes | memoryview) -> tuple[bytes, memoryview]:
+    """Nonce and ciphertext of a sealed value, the latter a view of what may be many megabytes."""
     if len(sealed) < 1 + NONCE_BYTES + TAG_BYTES or sealed[:1] != _SUITE_BYTE:
         raise SealBroken("a sealed value is truncated or of an unknown suite")
-    # A view of what may be many megabytes, not another copy of them.
-    nonce, ciphertext = sealed[1 : 1 + NONCE_BYTES], memoryview(sealed)[1 + NONCE_BYTES :]
-    return _decrypt(_cipher(key), nonce, ciphertext, _value_context(context))
+    return bytes(sealed[1 : 1 + NONCE_BYTES]), memoryview(sealed)[1 + NONCE_BYTES :]
 
 
 def seal_segments(
@@ -113,6 +124,10 @@ class OpenedHead:
     def open_segment(self, index: int, sealed: bytes) -> bytes:
         """Return the plain bytes of segment `index` (from 0). Raises `SealBroken` unless `sealed` is that segment."""
         return _decrypt(self.cipher, _nonce(index), sealed, _segment_context(self.reference, index))
+
+    def open_large_segment(self, index: int, sealed: Octets) -> Octets:
+        """As `open_segment`, in memory of its own that may be written to."""
+        return _decrypt_large(self.cipher, _nonce(index), memoryview(sealed), _segment_context(self.reference, index))
 
 
 def head_size(reference: ObjectReference) -> int:
@@ -204,3 +219,13 @@ def _decrypt(cipher: AESGCM, nonce: bytes, sealed: bytes | memoryview, context: 
         return cipher.decrypt(nonce, sealed, context)
     except InvalidTag:
         raise SealBroken("a sealed object or value does not authenticate") from None
+
+
+def _decrypt_large(cipher: AESGCM, nonce: bytes, sealed: memoryview, context: bytes) -> Octets:
+    """As `_decrypt`; memory that is not cleared first costs half a millisecond less for a film."""
+    plain = np.empty(len(sealed) - TAG_BYTES, np.uint8)
+    try:
+        cipher.decrypt_into(nonce, sealed, context, plain)
+    except InvalidTag:
+        raise SealBroken("a sealed object or value does not authenticate") from None
+    return plain
