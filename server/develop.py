@@ -208,7 +208,7 @@ def decoded_frame(services: Services, original: Original, number: int) -> Frame:
         return decode(segment, described, services.decoder, bit_offset=bit_offset)
     packed = services.copies.get(original.study_key, record.content, number)
     if packed is not None:
-        return unpack(memoryview(packed), description)
+        return unpack(packed, description)
     segment, described, _ = _segment(services, original, number)
     frame = decode(segment, described, services.decoder)
     services.copies.put(original.study_key, record.content, number, pack(frame))
@@ -256,7 +256,7 @@ def _segment(services: Services, original: Original, number: int) -> tuple[memor
         raise NotFound
     index, bit_offset = layout.segment_of(number)
     segment = services.objects.open_large_segment(original.study_key, original.record.content, _FIRST_FRAME + index)
-    return memoryview(segment), description, bit_offset
+    return segment, description, bit_offset
 
 
 def _regions(services: Services, study_key: bytes, record: InstanceRecord) -> tuple[Region, ...]:

@@ -29,7 +29,8 @@ class MaskedFrame:
 
     `samples` as in `Frame`, read-only. `areas` are the masked boxes (top, left, bottom, right), half-open, clipped to
     the frame. `longest_side` bounds what may be shown of it, in pixels; None: as stored. `notice`: rendered pictures
-    of it say that they are masked. `outlines` are boxes that rendered pictures of it draw a line around.
+    of it say that they are masked. `outlines` are boxes that rendered pictures of it draw a line around. `unused_bits`:
+    something may be left in the bits that do not count.
     """
 
     samples: Samples
@@ -40,6 +41,7 @@ class MaskedFrame:
     longest_side: int | None
     notice: bool
     outlines: tuple[Box, ...]
+    unused_bits: bool
     maker: InitVar[object]
 
     def __post_init__(self, maker: object) -> None:
@@ -104,6 +106,7 @@ def redact(
         longest_side=level.longest_side,
         notice=level.masked_notice,
         outlines=outlines(regions, described.rows, described.columns, frame_number) if level.outline_regions else (),
+        unused_bits=level.keep_unused_bits,
         maker=_MAKER,
     )
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from server.errors import SealBroken
 from server.model import ObjectReference, Randomness
-from server.vault.envelope import NONCE_BYTES, Octets, derive, open_large_value, seal_value
+from server.vault.envelope import NONCE_BYTES, derive, open_large_value, seal_value
 
 _NAME = re.compile(r"[0-9a-f]{32}", re.ASCII)
 _LOG = logging.getLogger("safelight.copies")
@@ -33,7 +33,7 @@ class SealedCopies:
         self._randomness = randomness
         self._form = form
 
-    def get(self, study_key: bytes, reference: ObjectReference, number: int) -> Octets | None:
+    def get(self, study_key: bytes, reference: ObjectReference, number: int) -> memoryview | None:
         """The copy of frame `number` (from 1) of an object; None if there is none that authenticates as this one's."""
         path = self._directory(reference.name) / str(number)
         try:

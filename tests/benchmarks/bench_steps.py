@@ -28,7 +28,7 @@ sys.path[:0] = [str(HERE), str(HERE.parent), str(HERE.parents[1])]
 
 import bench_floors as floors  # noqa: E402
 from bench_peer_films import COLUMNS, ROWS, SYNTAXES, BenchFilm, films, radiograph, settle  # noqa: E402
-from bench_peer_servers import _NoBases, _Nothing  # noqa: E402
+from bench_peer_servers import _draw, _NoBases, _Nothing  # noqa: E402
 from bench_requests import call, profiled  # noqa: E402
 from house import House  # noqa: E402
 from pydicom import dcmread  # noqa: E402
@@ -36,8 +36,7 @@ from pydicom import dcmread  # noqa: E402
 from server import bases, develop, rendered  # noqa: E402
 from server.audit.journal import Journal  # noqa: E402
 from server.catalog.catalog import Catalog  # noqa: E402
-from server.metadata import deidentify  # noqa: E402
-from server.pixels import base, canvas, render, rows, splice  # noqa: E402
+from server.pixels import base, render  # noqa: E402
 from server.vault import bases as vault_bases  # noqa: E402
 from server.vault.copies import SealedCopies  # noqa: E402
 from server.vault.objects import ObjectStore  # noqa: E402
@@ -62,8 +61,10 @@ STEPS: tuple[tuple[str, object, str], ...] = (
     ("mask", develop, "redact"),
     ("mask", base, "redact_rows"),
     ("window", render, "_grey"),
+    ("window", render, "looked_up_grey"),
+    ("window", render, "table_of"),
     ("window", base, "looked_up_grey"),
-    ("resize", render, "shown_through"),
+    ("resize", render, "sized"),
     ("notice", render, "with_notice"),
     ("encode", rendered, "encode_jpeg"),
     ("encode", base, "encoded_segments"),
@@ -206,7 +207,11 @@ def measured(asked: Asked, one: Sort, token: str, rounds: int, clock: Clock) -> 
         faults.append((resource.getrusage(resource.RUSAGE_SELF).ru_minflt - pages) / times)
         for step, _, _ in STEPS:
             steps[step].append(clock.taken[step] / times * 1000)
-    return statistics.median(wholes), {step: statistics.median(found) for step, found in steps.items()}, statistics.median(faults)
+    return (
+        statistics.median(wholes),
+        {step: statistics.median(found) for step, found in steps.items()},
+        statistics.median(faults),
+    )
 
 
 def floor_of(one: Sort, rounds: int) -> float:
@@ -254,14 +259,18 @@ def main() -> None:
                 continue
             regions = bases._regions_of
             if one.chain == "drawn":
-                bases._regions_of = lambda _: b"others"
+                _draw()
             app = asked["further" if one.chain == "drawn" else one.chain]
             with clocked() as clock:
                 whole, parts, faults = measured(app, one, token, given.rounds, clock)
             bases._regions_of = regions
             numbers = [whole, *(parts[step] for step in steps), whole - sum(parts.values())]
             cells = [f"{number:.2f}" for number in numbers]
-            cells += [f"{faults:.0f}", f"{held(app, one, token, given.rounds):.2f}", f"{floor_of(one, given.rounds):.2f}"]
+            cells += [
+                f"{faults:.0f}",
+                f"{held(app, one, token, given.rounds):.2f}",
+                f"{floor_of(one, given.rounds):.2f}",
+            ]
             print(f"| {one.name} | {' | '.join(cells)} |", flush=True)
             if given.profile:
                 with profiled():
