@@ -99,9 +99,9 @@ def unseal(services: Services, record: InstanceRecord, study_key_of: Callable[[s
     """Open everything of an original but its frames. Raises `SealBroken` for whatever does not authenticate."""
     study_key = (study_key_of or services.study_key)(record.path.study)
     content = record.content
-    head = services.objects.open_segment(study_key, content, _HEAD)
-    tail = services.objects.open_segment(study_key, content, content.segments - 1)
-    facts = json.loads(services.objects.open_segment(study_key, content, _MANIFEST))
+    wanted = (_MANIFEST, _HEAD, content.segments - 1)
+    told, head, tail = services.objects.open_segments(study_key, content, wanted)
+    facts = json.loads(told)
     elements = reread(head, tail, record.transfer_syntax_uid)
     if first_text(elements, _SOP_INSTANCE_UID) != record.path.instance:
         raise SealBroken("the object is not the one its catalogue row names")
@@ -240,21 +240,22 @@ def _masked_frame(services: Services, original: Original, level: MaskingLevel, n
     frame = in_photometric(frame, wanted)
     # The same for every request for this frame, unlike for any other frame: what it rounds is told once.
     key = hmac.digest(original.study_key, f"coarse {original.record.row} {number}".encode(), hashlib.sha256)
-    return redact(frame, original.regions, level, screened=screened, frame_number=number, key=key)
+    # Opened for this answer alone: nobody else holds the samples.
+    return redact(frame, original.regions, level, screened=screened, frame_number=number, key=key, consumed=True)
 
 
 def _image_elements(elements: Elements) -> Elements:
     return {tag: one for tag, one in elements.items() if tag >> 16 == _IMAGE or tag == SPECIFIC_CHARACTER_SET}
 
 
-def _segment(services: Services, original: Original, number: int) -> tuple[bytes, PixelDescription, int]:
+def _segment(services: Services, original: Original, number: int) -> tuple[memoryview, PixelDescription, int]:
     description, layout = original.description, original.layout
     if description is None or layout is None:
         raise UnsupportedPixels("the object has no pixel data")
     if not 1 <= number <= description.number_of_frames:
         raise NotFound
     index, bit_offset = layout.segment_of(number)
-    segment = services.objects.open_segment(original.study_key, original.record.content, _FIRST_FRAME + index)
+    segment = services.objects.open_large_segment(original.study_key, original.record.content, _FIRST_FRAME + index)
     return segment, description, bit_offset
 
 

@@ -26,9 +26,10 @@ from server.pixels.description import PixelDescription
 from server.pixels.display import DisplayAttributes
 from server.pixels.encode import encode_jpeg
 from server.pixels.frame import Samples
+from server.pixels.levels import grey_table, looked_up_grey
 from server.pixels.notice import notice_in
 from server.pixels.redact import MaskedFrame, hides_all
-from server.pixels.render import MaskedPicture, grey_table, looked_up_grey
+from server.pixels.render import MaskedPicture
 from server.pixels.rows import BANDS, FlatRows, MaskedRows, band_rows, bands_under, boxes_over, redact_rows
 from server.pixels.splice import BLOCK, Grid, encoded_segments, gathered, spliced, starts
 

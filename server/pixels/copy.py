@@ -51,7 +51,7 @@ def shuffled(flat: Samples, *, by_bytes: bool = False) -> bytes:
     return bytes(packed)
 
 
-def unpack(packed: bytes, description: PixelDescription) -> Frame:
+def unpack(packed: bytes | memoryview, description: PixelDescription) -> Frame:
     """Undo `pack`. `packed` is one of ours and authenticated.
 
     Raises `DecodeFailed` for anything that does not hold a frame of this description.
@@ -68,7 +68,7 @@ def unpack(packed: bytes, description: PixelDescription) -> Frame:
     unshuffle(memoryview(packed)[start:], flat)
     return Frame(
         samples=flat.view(kind.newbyteorder("<")).reshape(shape).astype(kind, copy=False),
-        photometric_interpretation=packed[_HEAD.size : start].decode("ascii", "replace"),
+        photometric_interpretation=bytes(packed[_HEAD.size : start]).decode("ascii", "replace"),
         description=description,
     )
 

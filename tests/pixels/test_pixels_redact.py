@@ -271,6 +271,7 @@ def test_only_redact_makes_a_masked_frame() -> None:
             longest_side=None,
             notice=False,
             outlines=(),
+            unused_bits=False,
             maker=object(),
         )
     with pytest.raises((TypeError, ValueError)):
