@@ -353,10 +353,11 @@ def test_where_the_order_would_show_every_sample_is_looked_up(
 def test_bits_beside_the_stored_ones_have_no_part_in_a_mean() -> None:
     """At levels that keep them they lie in the masked frame."""
     told = described(128, 128, FORMS["12 bits"])
-    clean = np.random.default_rng(1).integers(0, 4096, (128, 128, 1)).astype("u2")
+    generator = np.random.default_rng(1)
+    clean, beside = (generator.integers(0, most, (128, 128, 1)).astype("u2") for most in (4096, 16))
     small = RenderParameters(window=DEEP, viewport=Viewport(width=32, height=32))
     pictures = [
         render(redact(framed(one, told), (), OPEN, screened=True, frame_number=1), small, DisplayAttributes()).pixels
-        for one in (clean, clean | np.uint16(0xA000))
+        for one in (clean, clean | beside << np.uint16(12))
     ]
     assert np.array_equal(*pictures)
