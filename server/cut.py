@@ -19,12 +19,14 @@ _IMAGE = 0x0028
 _EXTENDED_OFFSETS, _EXTENDED_LENGTHS = 0x7FE00001, 0x7FE00002
 
 
-def layout_of(stored: StoredObject) -> FrameLayout | None:
-    """How the frames lie in the body; None for an object without pixels. Raises `UnsupportedPixels`."""
+def layout_of(stored: StoredObject, description: PixelDescription | None) -> FrameLayout | None:
+    """How the frames, which are as described, lie in the body; None for an object without pixels.
+
+    Raises `UnsupportedPixels`.
+    """
     if stored.pixel_offset is not None and stored.pixel_end is not None and is_video(stored.transfer_syntax_uid):
         # One stream for all frames: sealed as a whole, apart from the attributes, and opened by nobody yet.
         return FrameLayout(ranges=((stored.pixel_offset, stored.pixel_end),), tail_start=stored.pixel_end)
-    description = description_of(stored)
     if description is None or stored.pixel_offset is None:
         return None
     tables = (stored.elements.get(tag) for tag in (_EXTENDED_OFFSETS, _EXTENDED_LENGTHS))

@@ -83,6 +83,18 @@ def series_of(access: Access, study_uid: str, series_uid: str | None = None) -> 
     return sorted((_open(access, row, study.record) for row in rows), key=series_order)
 
 
+def series_at(access: Access, row: str) -> SeriesRecord | None:
+    """The series of this row (32 hexadecimal digits). Raises `SealBroken`."""
+    columns = [series.c.study, series.c.uid_token, series.c.sealed, studies.c.uid_token, studies.c.sealed]
+    query = select(*columns).join(studies, series.c.study == studies.c.row)
+    with access.reading() as connection:
+        found = connection.execute(query.where(series.c.row == bytes.fromhex(row))).one_or_none()
+    if found is None:
+        return None
+    lies_in, token, sealed, study_uid, study = found
+    return open_series(access, bytes.fromhex(row), token, sealed, open_study(access, lies_in, study_uid, study).record)
+
+
 def studies_at(access: Access, rows: Sequence[bytes]) -> dict[bytes, OpenedStudy]:
     """The studies in these rows, as far as they are there. Raises `SealBroken`."""
     found: dict[bytes, OpenedStudy] = {}

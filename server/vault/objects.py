@@ -28,11 +28,15 @@ _CREATE_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOL
 
 
 class ObjectStore:
-    """The sealed objects below one directory, as `<root>/<first two digits>/<name>`. Holds no key and no state."""
+    """The sealed objects below one directory, as `<root>/<first two digits>/<name>`. Holds no key.
+
+    Of its state it knows only which of the directories it has made durable itself, which they stay.
+    """
 
     def __init__(self, root: Path, randomness: Randomness) -> None:
         self._root = root
         self._randomness = randomness
+        self._durable: set[str] = set()
 
     def put(
         self, study_key: bytes, kind: str, segments: Sequence[bytes | memoryview | Readable], *, version: int = 1
@@ -44,13 +48,41 @@ class ObjectStore:
         random name is taken (a broken random source: nothing is sealed a second time), `OSError` when the disk
         refuses. Then no temporary file is left, and at most an orphan that `names` shows and nothing refers to.
         """
+        reference = self.write(study_key, kind, segments, version=version)
+        self.settle([reference])
+        return reference
+
+    def write(
+        self,
+        study_key: bytes,
+        kind: str,
+        segments: Sequence[bytes | memoryview | Readable],
+        *,
+        version: int = 1,
+        beside: ObjectReference | None = None,
+    ) -> ObjectReference:
+        """As `put`, but the object's name is durable only after `settle`: for several that are settled together.
+
+        It comes into the same directory as `beside`, if that is given.
+        """
         if not kind or version < 1:
             raise ValueError("an object has a kind and a version of at least 1")
         name = self._randomness.bytes(16, f"object name {kind}").hex()
+        if beside is not None:
+            name = beside.name[:2] + name[2:]
         salt = self._randomness.bytes(SALT_BYTES, f"object salt {kind}")
         reference = ObjectReference(name=name, kind=kind, version=version, segments=len(segments))
         self._write(self._path(reference), seal_segments(study_key, reference, segments, salt))
         return reference
+
+    def settle(self, references: Iterable[ObjectReference]) -> None:
+        """Make the names of these objects durable; then they are as after `put`. Raises `OSError`."""
+        shards = {reference.name[:2] for reference in references}
+        for shard in sorted(shards):
+            _sync_directory(self._root / shard)
+        if not shards <= self._durable:
+            _sync_directory(self._root)
+            self._durable |= shards
 
     def open_segment(self, study_key: bytes, reference: ObjectReference, index: int) -> bytes:
         """Return segment `index` (from 0), reading nothing but the head and that one segment.
@@ -127,14 +159,12 @@ class ObjectStore:
         return self._root / reference.name[:2] / reference.name
 
     def _write(self, path: Path, pieces: Iterator[bytes]) -> None:
-        self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
-        path.parent.mkdir(mode=0o700, exist_ok=True)
         temporary = path.with_name(path.name + ".part")
         try:
             # A taken name is refused before sealing: the same name may well come with the same salt.
             if os.path.lexists(path):
                 raise FileExistsError
-            descriptor = os.open(temporary, _CREATE_FLAGS, 0o600)
+            descriptor = self._create(temporary)
         except FileExistsError:
             raise Conflict("a random object name is already taken") from None
         try:
@@ -148,8 +178,16 @@ class ObjectStore:
             raise Conflict("a random object name is already taken") from None
         finally:
             temporary.unlink(missing_ok=True)
-        _sync_directory(path.parent)
-        _sync_directory(self._root)
+
+    def _create(self, path: Path) -> int:
+        try:
+            return os.open(path, _CREATE_FLAGS, 0o600)
+        except FileNotFoundError:
+            # Whoever makes a directory, or finds one that vanished, has its name to make durable again.
+            self._durable.discard(path.parent.name)
+            self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
+            path.parent.mkdir(mode=0o700, exist_ok=True)
+            return os.open(path, _CREATE_FLAGS, 0o600)
 
     @contextmanager
     def _opened(self, study_key: bytes, reference: ObjectReference) -> Iterator[tuple[int, OpenedHead]]:

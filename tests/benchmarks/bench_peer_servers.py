@@ -191,7 +191,7 @@ def orthanc_program(root: Path | None) -> tuple[Path, Path] | None:
 @contextmanager
 def orthanc(program: Path, plugins: Path, scratch: Path, port: int) -> Iterator[Peer]:
     """Orthanc as its handbook has it for DICOMweb, unmasked, in the clear, without a token."""
-    (scratch / "orthanc").mkdir()
+    (scratch / "orthanc").mkdir(exist_ok=True)
     configuration = {
         "Name": "PEER", "StorageDirectory": str(scratch / "orthanc"), "HttpPort": port, "DicomServerEnabled": False,
         "RemoteAccessAllowed": False, "AuthenticationEnabled": False, "KeepAlive": True, "StorageCompression": False,
