@@ -6,6 +6,7 @@ import re
 import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -209,6 +210,30 @@ def test_a_T11_a_link_is_good_once(house: House) -> None:
     link = link_of(give(house))
     assert [accept(house, link).status_code for _ in range(3)] == [200, 404, 404]
     assert look(house) == 200
+
+
+def test_a_T11_what_is_for_somebody_of_another_issuer_is_not_for_who_is_called_the_same_here(house: House) -> None:
+    link = link_of(give(house))
+    (made,) = house.services.catalog.all_shares(house.now)
+    house.services.catalog.end_share(made.identifier)
+    assert house.services.catalog.put_share(replace(made, recipient_issuer="https://elsewhere.example"))
+    assert accept(house, link).status_code == 404
+
+
+def test_without_its_entry_nothing_is_shared_accepted_or_ended(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    link = link_of(give(house))
+    before = house.services.catalog.all_shares(house.now)
+
+    def fail(*_: object) -> None:
+        raise AuditUnavailable
+
+    with monkeypatch.context() as broken:
+        broken.setattr(type(house.services.journal), "append", fail)
+        assert give(house).status_code == 503
+        assert accept(house, link).status_code == 503
+        assert house.request("DELETE", f"/shares/{link.partition('.')[0]}", "clinician").status_code == 503
+    assert house.services.catalog.all_shares(house.now) == before
+    assert accept(house, link).status_code == 200
 
 
 def test_a_T11_of_two_at_once_one_gets_it(house: House) -> None:
