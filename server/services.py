@@ -78,6 +78,7 @@ class Services:
     copies: SealedCopies
     bases: SealedBases
     wishes: Wishes
+    series_wishes: Wishes
     cache: SealedCache
     cache_key: bytes
     answers: SealedCaches
@@ -186,6 +187,7 @@ def open_services(
             capacity=settings.base_bytes,
         ),
         wishes=Wishes(settings.data / "wishes"),
+        series_wishes=Wishes(settings.data / "series-wishes"),
         cache=SealedCache(settings.data / "cache", randomness, settings.cache_bytes),
         cache_key=derive(root, "cache"),
         answers=SealedCaches(settings.data / "answers", randomness, settings.answer_bytes),

@@ -130,6 +130,9 @@ class Catalog(People, Searching, ShareBook):
     def series_of(self, study_uid: str, series_uid: str | None = None) -> list[SeriesRecord]:
         return reads.series_of(self._access, study_uid, series_uid)
 
+    def series_at(self, row: str) -> SeriesRecord | None:
+        return reads.series_at(self._access, row)
+
     def instances_of(self, study_uid: str, series_uid: str | None = None) -> list[InstanceRecord]:
         return reads.instances_of(self._access, study_uid, series_uid)
 

@@ -97,7 +97,7 @@ def reread(head: bytes, tail: bytes, transfer_syntax_uid: str, limits: Limits | 
     lies behind the pixel data; a sequence delimiter at its beginning is stepped over. Raises `UnreadableObject`.
     """
     limits = limits or Limits()
-    _, start = _file_meta(head, limits)
+    start = _behind_meta(head)
     coding = coding_of(transfer_syntax_uid)
     delimiter = struct.pack(">HHL" if coding.big else "<HHL", SEQUENCE_END >> 16, SEQUENCE_END & 0xFFFF, 0)
     before = Parser(data=head, coding=coding, limits=limits, stop_at_pixels=True).data_set(start)
@@ -105,6 +105,16 @@ def reread(head: bytes, tail: bytes, transfer_syntax_uid: str, limits: Limits | 
     if before.keys() & behind.keys():
         raise UnreadableObject("an element stands before and behind the pixel data")
     return in_order([*before.values(), *behind.values()])
+
+
+def _behind_meta(head: bytes) -> int:
+    """Where the data set begins: what stands before it has been read once, when the object was stored."""
+    if head[_PREAMBLE : _PREAMBLE + 4] != b"DICM":
+        raise UnreadableObject("this is not a Part 10 file")
+    position = _PREAMBLE + 4
+    while head[position : position + 2] == b"\x02\x00":
+        position += _length(head, position)
+    return position
 
 
 def _file_meta(body: Readable, limits: Limits) -> tuple[Elements, int]:

@@ -17,7 +17,7 @@ from pathlib import Path
 from server.errors import Conflict, SealBroken
 from server.model import ObjectReference, Randomness
 from server.model.readable import Readable
-from server.vault.envelope import SALT_BYTES, OpenedHead, head_size, open_head, seal_segments, smallest_size
+from server.vault.envelope import SALT_BYTES, OpenedHead, head_size, open_head, seal_segments, smallest_size, uncleared
 
 _NAME = re.compile(r"[0-9a-f]{32}", re.ASCII)
 _SHARD = re.compile(r"[0-9a-f]{2}", re.ASCII)
@@ -94,6 +94,22 @@ class ObjectStore:
             raise IndexError("the object has no such segment")
         with self._opened(study_key, reference) as (descriptor, head):
             return _read_segment(descriptor, head, index)
+
+    def open_segments(self, study_key: bytes, reference: ObjectReference, indices: Iterable[int]) -> list[bytes]:
+        """Return several segments, in the order of `indices`, of a file opened once. Raises as `open_segment`."""
+        wanted = list(indices)
+        if not all(0 <= index < reference.segments for index in wanted):
+            raise IndexError("the object has no such segment")
+        with self._opened(study_key, reference) as (descriptor, head):
+            return [_read_segment(descriptor, head, index) for index in wanted]
+
+    def open_large_segment(self, study_key: bytes, reference: ObjectReference, index: int) -> memoryview:
+        """As `open_segment`, in memory of its own that may be written to, as what has many megabytes is masked."""
+        if not 0 <= index < reference.segments:
+            raise IndexError("the object has no such segment")
+        with self._opened(study_key, reference) as (descriptor, head):
+            offset, length = head.span(index)
+            return head.open_large_segment(index, _read_large(descriptor, length, offset))
 
     def open_all(self, study_key: bytes, reference: ObjectReference) -> list[bytes]:
         """Return all segments in order. Raises `SealBroken` as `open_segment` does."""
@@ -212,6 +228,21 @@ def _read(descriptor: int, count: int, offset: int) -> bytes:
         pieces.append(piece)
         count, offset = count - len(piece), offset + len(piece)
     return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+
+def _read_large(descriptor: int, count: int, offset: int) -> memoryview:
+    """As `_read`, into memory that nobody has cleared first."""
+    into = uncleared(count)
+    at = 0
+    while at < count:
+        try:
+            done = os.preadv(descriptor, [into[at:]], offset + at)
+        except OSError as error:
+            raise _unreadable(error) from None
+        if not done:
+            raise SealBroken("a sealed object ends before its time")
+        at += done
+    return into
 
 
 def _unreadable(error: OSError) -> SealBroken:
