@@ -14,10 +14,10 @@ from dataclasses import dataclass
 
 import orjson
 
+from server.catalog.identifiers import Keys
 from server.catalog.keys import WrappedKey
 from server.catalog.known import Known
 from server.catalog.new_instance import Duplicate, NewInstance
-from server.catalog.row_keys import Keys
 from server.cut import segments
 from server.develop import CONTENT, manifest
 from server.errors import Busy, Conflict, Overtaken, SafelightError, StorageUnavailable, UnreadableObject

@@ -7,8 +7,10 @@ from dataclasses import replace
 
 from sqlalchemy import Connection
 
-from server.catalog import changes, consents, keys, rejections, row_keys
+from server.catalog import changes, consents, identifiers, keys, rejections
 from server.catalog.access import Access
+from server.catalog.database import fetch, insert_many
+from server.catalog.identifiers import Keys
 from server.catalog.keywords import study_keywords
 from server.catalog.labels import rewrite
 from server.catalog.new_instance import Duplicate, NewInstance, Registered
@@ -28,9 +30,7 @@ from server.catalog.records import (
     touched,
     write_series,
 )
-from server.catalog.row_keys import Keys
 from server.catalog.schema import instances, series, studies
-from server.catalog.statements import find, insert_rows
 from server.catalog.tokens import Keyword, KeywordKind
 from server.errors import Conflict
 from server.model import InstanceRecord, ScreeningState, SeriesRecord, StudyRecord
@@ -85,14 +85,14 @@ class Batch:
         """Write all that has waited. Returns the places taken on search lists, by their keys."""
         self._write()
         if self._keys:
-            row_keys.keep(self._access, self._connection, self._keys)
+            identifiers.keep(self._access, self._connection, self._keys)
         if self._changed:
             self._places |= changes.note(self._access, self._connection, *self._changed)
         return self._places
 
     def _write(self) -> None:
         if self._waiting:
-            insert_rows(self._connection, instances, self._waiting)
+            insert_many(self._connection, instances, self._waiting)
         for one in self._touched.values():
             write_series(self._access, self._connection, one)
         self._waiting, self._touched = [], {}
@@ -104,19 +104,22 @@ class Batch:
         if any(one["uid_token"] == token for one in self._waiting):
             self._write()
         columns = [instances.c.row]
-        if not find(self._connection, columns, instances.c.uid_token, [token]):
+        if not fetch(self._connection.engine, columns, instances.c.uid_token, [token], snapshot=self._connection):
             return None
         return instance_in(self._access, self._connection, uid)
 
     def _study(self, uid: str) -> OpenedStudy | None:
         columns, token = [studies.c.row, studies.c.uid_token, studies.c.sealed], study_token(self._access, uid)
-        found = find(self._connection, columns, studies.c.uid_token, [token])
+        found = fetch(self._connection.engine, columns, studies.c.uid_token, [token], snapshot=self._connection)
         return open_study(self._access, *found[0]) if found else None
 
     def _one_series(self, study: StudyRecord, uid: str) -> SeriesRecord | None:
         row = bytes.fromhex(study.row)
         columns, token = [series.c.row, series.c.uid_token, series.c.sealed], series_token(self._access, row, uid)
-        found = find(self._connection, columns, series.c.uid_token, [token], within=(series.c.study, row))
+        found = fetch(
+            self._connection.engine, columns, series.c.uid_token, [token],
+            within=(series.c.study, row), snapshot=self._connection,
+        )  # fmt: skip
         if not found:
             return None
         ((place, seen, sealed),) = found

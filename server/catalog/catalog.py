@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, MutableMapping, Sequence
 from contextlib import contextmanager
 from copy import copy
 
@@ -17,18 +17,17 @@ from server.catalog import (
     rescreening,
     retired,
     review_queue,
-    row_keys,
     screening_queue,
     uses,
     worlds,
 )
 from server.catalog import labels as study_labels
 from server.catalog.access import Access, RowSealer
+from server.catalog.identifiers import Keys
 from server.catalog.keys import KeyPurpose, WrappedKey
 from server.catalog.known import Known
 from server.catalog.new_instance import Duplicate, NewInstance, Registered
 from server.catalog.people import People
-from server.catalog.row_keys import Keys
 from server.catalog.screening_queue import Outcome
 from server.catalog.searching import Searching
 from server.catalog.share_book import ShareBook
@@ -84,9 +83,9 @@ class Catalog(People, Searching, ShareBook):
         self,
         wanted: Mapping[Identifier, str],
         known: Mapping[Identifier, bytes],
-        drawn: dict[Identifier, bytes],
+        drawn: MutableMapping[Identifier, bytes],
     ) -> Keys:
-        return row_keys.draw(self._access, wanted, known, drawn)
+        return identifiers.draw(self._access, wanted, known, drawn)
 
     def new_study_key(self, study_uid: str, make: Callable[[str], bytes]) -> WrappedKey:
         return keys.new_key(self._access, KeyPurpose.STUDY, study_uid, make)

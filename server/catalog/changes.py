@@ -8,10 +8,9 @@ from __future__ import annotations
 from sqlalchemy import Connection
 
 from server.catalog.access import Access
-from server.catalog.database import reading
+from server.catalog.database import insert_many, reading
 from server.catalog.postings import lengths, remember, rows_of
 from server.catalog.schema import postings
-from server.catalog.statements import insert_rows
 from server.catalog.tokens import Keyword, KeywordKind, mask_row, posting
 
 _CHANGES = Keyword(kind=KeywordKind.CHANGED)
@@ -27,7 +26,7 @@ def note(access: Access, connection: Connection, *rows: bytes) -> dict[bytes, in
     for place, row in enumerate(rows, first):
         token, mask = posting(list_key, place)
         entries.append({"token": token, "masked_row": mask_row(row, mask)})
-    insert_rows(connection, postings, entries)
+    insert_many(connection, postings, entries)
     return {list_key: first + len(rows) - 1}
 
 

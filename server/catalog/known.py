@@ -9,12 +9,11 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
-from server.catalog import keys, reads
+from server.catalog import identifiers, keys, reads
 from server.catalog.access import Access
 from server.catalog.keys import KeyPurpose, WrappedKey
 from server.catalog.postings import CHUNK
 from server.catalog.records import instance_token, open_study, study_token
-from server.catalog.row_keys import known_row_keys
 from server.catalog.schema import instances, studies
 from server.model import Identifier, InstancePath, StudyRecord
 
@@ -43,7 +42,7 @@ def look(
         stored=stored,
         studies=_studies(access, study_uids),
         study_keys={uid: key for uid in study_uids if (key := keys.find_key(access, KeyPurpose.STUDY, uid))},
-        row_keys=known_row_keys(access, wanted),
+        row_keys=identifiers.known_row_keys(access, wanted),
     )
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from server.catalog.identifiers import Keys
 from server.catalog.keys import WrappedKey
-from server.catalog.row_keys import Keys
 from server.model import Identifier, InstancePath, InstanceRecord, ObjectReference, PatientIdentity, StudyLabels
 
 Attributes = Mapping[str, Mapping[str, object]]

@@ -12,9 +12,9 @@ from collections.abc import Collection, Iterator, Sequence
 from sqlalchemy import Connection, select
 
 from server.catalog.access import Access
+from server.catalog.database import fetch, insert_many
 from server.catalog.keywords import ENTRIES_PER_STUDY
 from server.catalog.schema import postings
-from server.catalog.statements import find, insert_rows
 from server.catalog.tokens import TOKEN_BYTES, Keyword, mask_row, posting
 from server.errors import SealBroken
 
@@ -41,7 +41,7 @@ def add_study(access: Access, connection: Connection, row: bytes, keywords: Sequ
         entries.append({"token": filler[:TOKEN_BYTES], "masked_row": filler[TOKEN_BYTES:]})
     # In the order of the tokens, which is no order: the fillers must not stand at the end.
     entries.sort(key=lambda entry: entry["token"])
-    insert_rows(connection, postings, entries)
+    insert_many(connection, postings, entries)
     return places
 
 
@@ -113,7 +113,7 @@ def _present(connection: Connection, wanted: dict[bytes, list[int]]) -> dict[byt
     tokens = list(places)
     for begin in range(0, len(tokens), CHUNK):
         chunk = tokens[begin : begin + CHUNK]
-        for (token,) in find(connection, [postings.c.token], postings.c.token, chunk):
+        for (token,) in fetch(connection.engine, [postings.c.token], postings.c.token, chunk, snapshot=connection):
             key, number = places[token]
             present[key].add(number)
     return present

@@ -8,10 +8,10 @@ from typing import Any
 from sqlalchemy import Connection, Row, Select, select, update
 
 from server.catalog.access import Access
+from server.catalog.database import insert_many, replace_sealed
 from server.catalog.schema import instances, series, studies
 from server.catalog.sealed_labels import labels_of
 from server.catalog.sealed_values import JSONObject, instance_value, series_value, study_value
-from server.catalog.statements import insert_rows, replace_sealed
 from server.errors import SealBroken
 from server.model import (
     Identifier,
@@ -158,7 +158,7 @@ def open_joined(access: Access, found: Row[Any]) -> OpenedInstance:
 
 
 def insert_study(access: Access, connection: Connection, record: StudyRecord, sequence: int) -> None:
-    insert_rows(connection, studies, [study_columns(access, record, sequence)])
+    insert_many(connection, studies, [study_columns(access, record, sequence)])
 
 
 def study_columns(access: Access, record: StudyRecord, sequence: int) -> dict[str, Any]:
@@ -168,7 +168,7 @@ def study_columns(access: Access, record: StudyRecord, sequence: int) -> dict[st
 
 
 def insert_series(access: Access, connection: Connection, record: SeriesRecord) -> None:
-    insert_rows(connection, series, [series_columns(access, record)])
+    insert_many(connection, series, [series_columns(access, record)])
 
 
 def series_columns(access: Access, record: SeriesRecord) -> dict[str, Any]:

@@ -12,11 +12,10 @@ from dataclasses import replace
 from sqlalchemy import Connection, insert, select
 
 from server.catalog.access import Access
-from server.catalog.database import reading
+from server.catalog.database import fetch, reading
 from server.catalog.reads import CHUNK, instance_in
 from server.catalog.records import hide_instance
 from server.catalog.schema import instances, rejections
-from server.catalog.statements import find
 from server.errors import Conflict
 from server.model import InstancePath, StudyRecord
 
@@ -45,7 +44,7 @@ def reject(
 def expected(access: Access, connection: Connection, study: StudyRecord, instance_uid: str) -> int:
     """The code of the note that rejected an instance of this study before it came, 0 without one."""
     token = _token(access, study, instance_uid)
-    found = find(connection, [rejections.c.sealed], rejections.c.token, [token])
+    found = fetch(connection.engine, [rejections.c.sealed], rejections.c.token, [token], snapshot=connection)
     return int(access.open("rejections", token, found[0][0])["code"]) if found else 0
 
 

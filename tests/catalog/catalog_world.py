@@ -21,8 +21,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from sqlalchemy import Engine
 
-from server.catalog import Catalog, NewInstance
-from server.catalog import row_keys as drawing
+from server.catalog import Catalog, NewInstance, identifiers
 from server.catalog.database import writing
 from server.errors import Overtaken, SealBroken
 from server.model import (
@@ -47,7 +46,7 @@ def row_keys(catalog: Catalog, wanted: Mapping[Identifier, str], *, study_uid: s
         keys = catalog.draw(wanted, known.row_keys, {})
         try:
             with writing(catalog._access.engine) as connection:
-                drawing.keep(catalog._access, connection, [(keys, study_uid not in known.studies)])
+                identifiers.keep(catalog._access, connection, [(keys, study_uid not in known.studies)])
         except Overtaken:
             continue
         return keys.every

@@ -9,7 +9,7 @@ import pytest
 from catalog_world import new_catalog, new_instance
 from sqlalchemy import Engine, event, func, select
 
-from server.catalog import Catalog, Duplicate, NewInstance, Registered, WrappedKey, changes, row_keys
+from server.catalog import Catalog, Duplicate, NewInstance, Registered, WrappedKey, changes, identifiers
 from server.catalog.database import reading
 from server.catalog.schema import identifiers as identifier_rows
 from server.catalog.schema import metadata
@@ -151,7 +151,7 @@ def test_what_somebody_else_drew_first_stands(catalog: Catalog, engine: Engine, 
 def test_identifiers_of_a_store_stand_in_no_order(catalog: Catalog, engine: Engine) -> None:
     """Rows of no meaning must not stand at the end of a statement."""
     said: list[list[bytes]] = []
-    real = row_keys.insert_rows  # type: ignore[attr-defined]
+    real = identifiers.insert_many  # type: ignore[attr-defined]
 
     def watched(connection: object, table: object, rows: Sequence[dict[str, bytes]]) -> None:
         if table is identifier_rows:
@@ -159,7 +159,7 @@ def test_identifiers_of_a_store_stand_in_no_order(catalog: Catalog, engine: Engi
         real(connection, table, rows)  # type: ignore[arg-type]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(row_keys, "insert_rows", watched)
+        patch.setattr(identifiers, "insert_many", watched)
         catalog.register_all(drawn(catalog, NEWS))
     assert said
     for tokens in said:
