@@ -10,19 +10,22 @@ import socket
 import ssl
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cache, cached_property
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import URL, Column, Connection, Engine, Table, create_engine, event, make_url, text
+from sqlalchemy import URL, Column, Connection, Dialect, Engine, Select, Table, create_engine, event, make_url, text
 from sqlalchemy.exc import ArgumentError, DatabaseError, DBAPIError, IntegrityError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
-from sqlalchemy.pool import QueuePool
+from sqlalchemy.pool import PoolProxiedConnection, QueuePool
 
 from server.errors import Busy, ConfigurationError
 
 PATIENCE_SECONDS = 30
 _WRITER_LOCK = 0x5AFE1164
+# What begins a reading transaction: of PostgreSQL, of SQLite.
+_READS = ("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY", "BEGIN")
 # Waiting for a lock, query cancelled, shutting down or starting up, too many connections, serialisation, deadlock.
 _BUSY_STATES = frozenset({"55P03", "57014", "57P01", "57P02", "57P03", "53300", "40001", "40P01"})
 
@@ -69,6 +72,32 @@ def writing(engine: Engine) -> Iterator[Connection]:
         yield connection
 
 
+class Snapshot:
+    """A reading transaction that was begun on a connection of the driver, past all that makes `reading` costly."""
+
+    def __init__(self, engine: Engine, wire: PoolProxiedConnection) -> None:
+        self.wire = wire
+        self._engine = engine
+
+    @cached_property
+    def connection(self) -> Connection:
+        """The same transaction for statements that are made up on the spot."""
+        return Connection(self._engine.execution_options(safelight_begun=True), self.wire)
+
+
+@contextmanager
+def at_once(engine: Engine) -> Iterator[Snapshot]:
+    """As `reading`: one short transaction that only reads, for `fetch` and `fetch_by`. Raises `Busy`."""
+    with _translated():
+        snapshot = Snapshot(engine, engine.raw_connection())
+        try:
+            _run(engine, snapshot.wire, _READS[engine.dialect.name == "sqlite"], ())
+            yield snapshot
+        finally:
+            # The pool rolls back what it takes back.
+            snapshot.wire.close()
+
+
 def fetch(
     engine: Engine,
     columns: Sequence[Column[Any]],
@@ -76,12 +105,12 @@ def fetch(
     values: Sequence[object],
     *,
     within: tuple[Column[Any], object] | None = None,
-    snapshot: Connection | None = None,
+    snapshot: Snapshot | None = None,
 ) -> list[tuple[Any, ...]]:
     """These columns of the rows whose `key` is one of the values, in no order: what every request asks, several times.
 
     `within`: only of the rows that have this value in that column. One statement, which is a snapshot by itself or
-    belongs to `snapshot`, past all that makes `reading` costly. Raises `Busy`.
+    belongs to `snapshot`. Raises `Busy`.
     """
     mark = "?" if engine.dialect.name == "sqlite" else "%s"
     marks = ", ".join([mark] * len(values))
@@ -92,19 +121,49 @@ def fetch(
     if within is not None:
         query += f" AND {within[0].name} = {mark}"
         parameters.append(within[1])
-    driver = engine.dialect.loaded_dbapi
+    return _fetched(engine, query, parameters, snapshot)
+
+
+def fetch_by(
+    engine: Engine, query: Select[Any], values: Mapping[str, object], snapshot: Snapshot | None = None
+) -> list[tuple[Any, ...]]:
+    """The rows of a query that was built once, of bytes, texts and numbers alone; otherwise as `fetch`."""
+    written, marks = _compiled(query, engine.dialect)
+    return _fetched(engine, written, [values.get(name, known) for name, known in marks], snapshot)
+
+
+@cache
+def _compiled(query: Select[Any], dialect: Dialect) -> tuple[str, list[tuple[str, object]]]:
+    """A query as the driver takes it, and which value stands at which mark, with those that the query has itself."""
+    compiled = query.compile(dialect=dialect)
+    return str(compiled), [(name, compiled.params[name]) for name in compiled.positiontup or ()]
+
+
+def _fetched(
+    engine: Engine, query: str, parameters: Sequence[object], snapshot: Snapshot | None
+) -> list[tuple[Any, ...]]:
     with _translated():
-        connection = engine.raw_connection() if snapshot is None else snapshot.connection
+        if snapshot is not None:
+            return _run(engine, snapshot.wire, query, parameters)
+        wire = engine.raw_connection()
         try:
-            cursor = connection.cursor()
-            cursor.execute(query, parameters)
-            return list(cursor.fetchall())
-        except driver.Error as error:
-            connection.invalidate(error)
-            raise DBAPIError.instance(query, None, error, driver.Error, hide_parameters=True) from error
+            return _run(engine, wire, query, parameters)
         finally:
-            if snapshot is None:
-                connection.close()
+            wire.close()
+
+
+def _run(
+    engine: Engine, wire: PoolProxiedConnection, query: str, parameters: Sequence[object]
+) -> list[tuple[Any, ...]]:
+    """Run one statement. Raises the driver's errors as the engine does, after which the connection is thrown away."""
+    driver = engine.dialect.loaded_dbapi
+    try:
+        cursor = wire.cursor()
+        cursor.execute(query, parameters)
+        return list(cursor.fetchall()) if cursor.description else []
+    except driver.Error as error:
+        wire.invalidate(error)
+        raise DBAPIError.instance(query, None, error, driver.Error, hide_parameters=True) from error
 
 
 def insert_many(connection: Connection, table: Table, rows: Sequence[Mapping[str, bytes]]) -> None:
@@ -170,8 +229,9 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    writes = connection.get_execution_options().get("safelight_writes", False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+    options = connection.get_execution_options()
+    if not options.get("safelight_begun", False):
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if options.get("safelight_writes", False) else _READS[True])
 
 
 def _prepare_postgresql(connection: Any, _record: object) -> None:
@@ -188,7 +248,10 @@ def _prepare_postgresql(connection: Any, _record: object) -> None:
 
 
 def _begin_postgresql(connection: Connection) -> None:
-    if connection.get_execution_options().get("safelight_writes", False):
+    options = connection.get_execution_options()
+    if options.get("safelight_begun", False):
+        return
+    if options.get("safelight_writes", False):
         connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_WRITER_LOCK})")
     else:
-        connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        connection.exec_driver_sql(_READS[False])
