@@ -11,6 +11,10 @@ from typing import Any, Protocol, TypeVar
 PIECE = 64 * 1024
 LEFT = 256 * 1024
 """The most bytes of an answer that wait for a slow reader without a thread."""
+# The head of an answer is shorter, and goes with what follows it.
+_HEAD = 8 * 1024
+# So much is handed to the system in one go. More would fill its buffer, and it takes long until that has room again.
+_STROKE = 1024 * 1024
 T = TypeVar("T")
 
 
@@ -36,11 +40,13 @@ class Patient:
         self._clock = clock
         self._credit = seconds
         self._bound: float | None = None
+        self._opening = False
         self.left = b""
 
     def begin(self) -> None:
-        """A new request begins, with the whole credit."""
+        """A new request begins, with the whole credit. What is sent first for it stays in `left` until more is."""
         self._credit = self._seconds
+        self._opening = True
 
     def recv(self, size: int) -> bytes:
         return self._moved(lambda: self._raw.recv(size), len)
@@ -50,7 +56,18 @@ class Patient:
 
     def sendall(self, data: bytes) -> None:
         """Send it, but for an end of at most `LEFT` bytes that goes nowhere yet: that stays in `left`, for the loop."""
-        rest = memoryview(self.left + data)
+        opening, self._opening = self._opening, False
+        if opening and len(data) <= _HEAD:
+            self.left += data
+            return
+        rest = memoryview(data)
+        if self.left:
+            # The copy of a piece, not of the whole.
+            first, rest = self._at_once(memoryview(self.left + rest[:PIECE])), rest[PIECE:]
+            if first:
+                rest = memoryview(b"".join((first, rest)))
+        stroke = rest[:_STROKE]
+        rest = rest[len(stroke) - len(self._at_once(stroke)) :]
         while len(rest) > LEFT:
             rest = rest[self.send(rest[:PIECE]) :]
         self.left = bytes(rest)
@@ -58,12 +75,22 @@ class Patient:
 
     def flush(self) -> None:
         """Send of what is left as much as goes without waiting. Raises `OSError` where the client has gone."""
-        self._raw.settimeout(0.0)
+        self._opening = False
+        if self.left:
+            self.left = bytes(self._at_once(memoryview(self.left)))
+
+    def _at_once(self, rest: memoryview) -> memoryview:
+        """What is left of this when as much as goes without waiting has gone."""
+        if rest:
+            self._raw.settimeout(0.0)
         try:
-            while self.left:
-                self.left = self.left[self._raw.send(self.left[:PIECE]) :]
+            while rest:
+                sent = self._raw.send(rest)
+                self._credit = min(self._credit + sent / self._rate, self._seconds)
+                rest = rest[sent:]
         except (BlockingIOError, SSLWantReadError, SSLWantWriteError):
-            return
+            pass
+        return rest
 
     def setblocking(self, blocking: bool) -> None:
         """Blocking is as long as there is credit."""
