@@ -13,7 +13,7 @@ from functools import cache
 from server.circumstances import placed
 from server.errors import Forbidden, NotFound
 from server.glass import patient_of
-from server.metadata.pseudonyms import IdentityMapping, Names, Pseudonyms, domain_key, row_key_of_uid
+from server.metadata.pseudonyms import IdentityMapping, Names, Pseudonyms, domain_key, row_keys_of_uids
 from server.model import (
     RECIPIENT,
     Action,
@@ -136,7 +136,7 @@ def original_uids(services: Services, view: View, uids: Sequence[str]) -> list[s
         check_uid(uid)
     if view.domain is None:
         return list(uids)
-    row_keys = [row_key_of_uid(view.domain, uid) for uid in uids]
+    row_keys = row_keys_of_uids(view.domain, uids)
     known = [key for key in row_keys if key]
     found = dict(zip(known, services.catalog.identifiers_of(known), strict=True)) if known else {}
     identifiers = [found.get(key) if key else None for key in row_keys]
@@ -214,7 +214,7 @@ def in_view_order(view: View, found: Sequence[InstanceRecord]) -> list[InstanceR
     The catalogue settles equal numbers by original UID, which would join two worlds (a.M12, a.Q6); here their
     pseudonyms settle it, and numbers count only where the level keeps them.
     """
-    if view.domain is None:
+    if view.domain is None or len(found) < 2:
         return list(found)
 
     row_keys = {key: row for one in found for key, row in {**one.series.row_keys, **one.row_keys}.items()}

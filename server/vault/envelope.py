@@ -31,6 +31,9 @@ SALT_BYTES = 32
 NONCE_BYTES = 12
 TAG_BYTES = 16
 
+SEALED_BYTES = 1 + NONCE_BYTES + TAG_BYTES
+"""By so much a sealed value is longer than the value."""
+
 _SUITE = 1
 _SUITE_BYTE = bytes([_SUITE])
 _MAGIC = b"SFLO"
@@ -62,12 +65,12 @@ def seal_value(key: bytes, value: bytes, context: str, nonce: bytes) -> bytes:
     return _SUITE_BYTE + nonce + _cipher(key).encrypt(nonce, value, _value_context(context))
 
 
-def open_value(key: bytes, sealed: bytes, context: str) -> bytes:
+def open_value(key: bytes, sealed: bytes | memoryview, context: str) -> bytes:
     """Return what `seal_value` sealed under the same key and context. Raises `SealBroken` in every other case."""
-    if len(sealed) < 1 + NONCE_BYTES + TAG_BYTES or sealed[:1] != _SUITE_BYTE:
+    if len(sealed) < SEALED_BYTES or sealed[:1] != _SUITE_BYTE:
         raise SealBroken("a sealed value is truncated or of an unknown suite")
     # A view of what may be many megabytes, not another copy of them.
-    nonce, ciphertext = sealed[1 : 1 + NONCE_BYTES], memoryview(sealed)[1 + NONCE_BYTES :]
+    nonce, ciphertext = bytes(sealed[1 : 1 + NONCE_BYTES]), memoryview(sealed)[1 + NONCE_BYTES :]
     return _decrypt(_cipher(key), nonce, ciphertext, _value_context(context))
 
 

@@ -113,7 +113,7 @@ def _by_token(
         kept = caller.roles - set(services.settings.proof_roles)
         if kept != caller.roles and (not kept or requested in caller.roles - kept):
             raise Unauthenticated("this role wants a token that is bound to a key", error="invalid_token")
-        caller = replace(caller, roles=kept)
+        caller = caller if kept == caller.roles else replace(caller, roles=kept)
     return caller, authentication(claims, now)
 
 
