@@ -224,6 +224,8 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
             conn.deadline = min(conn.deadline, deadline)
 
     def _keepalive_after(self, conn: Connection, keepalive: object) -> bool:
+        # An answer without a body has not begun to go.
+        conn.patient.flush()
         # A body that nobody wanted is not waited for: what is not here yet costs the connection.
         if not keepalive or conn.patient.turned_away:
             return False
