@@ -186,6 +186,26 @@ def test_only_who_may_sees_a_form_and_is_heard(house: House, name: str, user: st
     assert status == (done if allowed else 403)
 
 
+def test_who_opens_the_page_is_recorded(house: House) -> None:
+    page(person(house, "front-desk"))
+    told = [one.event for one in read(house.settings.journal, house.services.journal_seal_key)]
+    (opened,) = [one for one in told if one.action == "govern"]
+    assert opened.kind == "answer"
+    assert opened.subject.endswith("#demo-front-desk")
+
+
+def test_nobody_asks_for_the_page_or_by_its_forms_without_number(house: House) -> None:
+    officer = person(house, "security-administrator")
+    token = officer.form_token()
+    with_settings(house, requests_per_minute=12)
+    officer.browser = _same_browser(officer, house)
+    form = FORMS["projects"][1] | {"form_token": token}
+    assert {officer.post("/governance/projects", **form).status_code for _ in range(14)} == {303, 429}
+    assert officer.get("/governance").status_code == 429
+    house.now += 61
+    assert {officer.get("/governance").status_code for _ in range(14)} == {200, 429}
+
+
 def test_nobody_is_led_to_the_first_page(house: House) -> None:
     assert house.app.test_client().get("/governance").headers["Location"] == "/"
 
