@@ -78,6 +78,7 @@ class Services:
     copies: SealedCopies
     bases: SealedBases
     wishes: Wishes
+    series_wishes: Wishes
     cache: SealedCache
     cache_key: bytes
     answers: SealedCaches
@@ -102,18 +103,24 @@ class Services:
     def study_key(self, study_instance_uid: str) -> bytes:
         """The data key of a study, made at first use. Raises `KeyUnavailable`, `SealBroken`."""
         label = f"study-key/{study_instance_uid}"
-        return self._unwrapped(self.catalog.study_key(study_instance_uid, lambda context: self._fresh(label, context)))
+        return self.unwrapped(self.catalog.study_key(study_instance_uid, lambda context: self._fresh(label, context)))
+
+    def new_study_key(self, study_instance_uid: str) -> WrappedKey:
+        """A key for a study that has none, which is in force once its first instance is registered with it."""
+        label = f"study-key/{study_instance_uid}"
+        return self.catalog.new_study_key(study_instance_uid, lambda context: self._fresh(label, context))
 
     def project_key(self, project: str) -> bytes:
         """The pseudonym key of a project, made at first use; apart from the key-encryption keys, so that rotating
         those changes no pseudonym. Raises as `study_key`."""
         label = f"project-key/{project}"
-        return self._unwrapped(self.catalog.project_key(project, lambda context: self._fresh(label, context)))
+        return self.unwrapped(self.catalog.project_key(project, lambda context: self._fresh(label, context)))
 
     def _fresh(self, label: str, context: str) -> bytes:
         return self.keys.wrap(self.randomness.bytes(KEY_BYTES, label), context)
 
-    def _unwrapped(self, key: WrappedKey) -> bytes:
+    def unwrapped(self, key: WrappedKey) -> bytes:
+        """Raises `KeyUnavailable`, `SealBroken`."""
         return self.keys.unwrap(key.wrapped, key.context)
 
     def close(self) -> None:
@@ -180,6 +187,7 @@ def open_services(
             capacity=settings.base_bytes,
         ),
         wishes=Wishes(settings.data / "wishes"),
+        series_wishes=Wishes(settings.data / "series-wishes"),
         cache=SealedCache(settings.data / "cache", randomness, settings.cache_bytes),
         cache_key=derive(root, "cache"),
         answers=SealedCaches(settings.data / "answers", randomness, settings.answer_bytes),

@@ -14,10 +14,10 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import URL, Column, Connection, Engine, Table, create_engine, event, make_url, text
+from sqlalchemy import URL, Column, Connection, Dialect, Engine, Table, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DatabaseError, DBAPIError, IntegrityError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
-from sqlalchemy.pool import QueuePool
+from sqlalchemy.pool import PoolProxiedConnection, QueuePool
 
 from server.errors import Busy, ConfigurationError
 
@@ -83,40 +83,58 @@ def fetch(
     `within`: only of the rows that have this value in that column. One statement, which is a snapshot by itself or
     belongs to `snapshot`, past all that makes `reading` costly. Raises `Busy`.
     """
-    mark = "?" if engine.dialect.name == "sqlite" else "%s"
-    marks = ", ".join([mark] * len(values))
     # Only names out of the schema are written into the statement.
     names = ", ".join(column.name for column in columns)
+    marks = ", ".join("?" * len(values))
     query = f"SELECT {names} FROM {key.table.name} WHERE {key.name} IN ({marks})"  # noqa: S608
     parameters = list(values)
     if within is not None:
-        query += f" AND {within[0].name} = {mark}"
+        query += f" AND {within[0].name} = ?"
         parameters.append(within[1])
-    driver = engine.dialect.loaded_dbapi
     with _translated():
-        connection = engine.raw_connection() if snapshot is None else snapshot.connection
+        if snapshot is not None:
+            return run(snapshot, query, parameters)
+        connection = engine.raw_connection()
         try:
-            cursor = connection.cursor()
-            cursor.execute(query, parameters)
-            return list(cursor.fetchall())
-        except driver.Error as error:
-            connection.invalidate(error)
-            raise DBAPIError.instance(query, None, error, driver.Error, hide_parameters=True) from error
+            return _driven(engine.dialect, connection, query, parameters)
         finally:
-            if snapshot is None:
-                connection.close()
+            connection.close()
 
 
-def insert_many(connection: Connection, table: Table, rows: Sequence[Mapping[str, bytes]]) -> None:
+def run(connection: Connection, statement: str, parameters: Sequence[object]) -> list[tuple[Any, ...]]:
+    """A statement with `?` in the place of each parameter, in the transaction of `connection`; its rows, if it has any.
+
+    It goes straight to the driver: to build, compile and dress a statement takes longer than to run a short one.
+    """
+    return _driven(connection.dialect, connection.connection, statement, parameters)
+
+
+def _driven(
+    dialect: Dialect, connection: PoolProxiedConnection, statement: str, parameters: Sequence[object]
+) -> list[tuple[Any, ...]]:
+    driver = dialect.loaded_dbapi
+    try:
+        cursor = connection.cursor()
+        cursor.execute(statement if dialect.name == "sqlite" else statement.replace("?", "%s"), parameters)
+        return [] if cursor.description is None else list(cursor.fetchall())
+    except driver.Error as error:
+        connection.invalidate(error)
+        raise DBAPIError.instance(statement, None, error, driver.Error, hide_parameters=True) from error
+
+
+def insert_many(connection: Connection, table: Table, rows: Sequence[Mapping[str, object]]) -> None:
     """Insert rows of equal columns in one statement: over a network, one round trip instead of one for each."""
     columns = list(rows[0])
-    places = ", ".join(
-        "(" + ", ".join(f":{column}_{number}" for column in columns) + ")" for number in range(len(rows))
-    )
-    values = {f"{column}_{number}": row[column] for number, row in enumerate(rows) for column in columns}
+    places = ", ".join(["(" + ", ".join("?" * len(columns)) + ")"] * len(rows))
     # Only names out of the schema are written into the statement.
     names = ", ".join(table.c[column].name for column in columns)
-    connection.execute(text(f"INSERT INTO {table.name} ({names}) VALUES {places}"), values)  # noqa: S608
+    values = [row[column] for row in rows for column in columns]
+    run(connection, f"INSERT INTO {table.name} ({names}) VALUES {places}", values)  # noqa: S608
+
+
+def replace_sealed(connection: Connection, table: Table, row: bytes, sealed: bytes) -> None:
+    """Put another sealed value into the row with this identifier."""
+    run(connection, f"UPDATE {table.name} SET sealed = ? WHERE row = ?", [sealed, row])  # noqa: S608
 
 
 @contextmanager

@@ -20,6 +20,7 @@ from types import TracebackType
 
 from tqdm import tqdm
 
+from server.ahead import grant_series
 from server.bases import grant_wish
 from server.commands.opening import services_of
 from server.commands.supervise import UNEXPECTED
@@ -100,6 +101,7 @@ class Worker:
         now = time.monotonic()
         try:
             grant_wish(self._services)
+            grant_series(self._services)
             if now - self._tidied >= _TIDY_SECONDS:
                 self._tidied = now
                 delete_retired(self._services)
