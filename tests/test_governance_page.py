@@ -237,6 +237,10 @@ def _same_browser(someone: Person, house: House) -> FlaskClient:
         ("projects", {"project": "a", "approved_until": "soon"}), ("reviews", {"seq": "x"}),
         ("reviews", {"seq": "1", "finding": "odd", "text": WHY}),
         ("reviews", {"seq": "1", "finding": "justified", "text": "x"}), ("shares", {}),
+        ("labels", {"study": STUDY, "departments": "\n".join(f"d{number}" for number in range(65))}),
+        ("projects", {"project": "a\x07b", "approved_until": "2099-12-31"}),
+        ("projects", {"project": "x" * 257, "approved_until": "2099-12-31"}),
+        *(("reviews", {"seq": seq, "finding": "justified", "text": WHY}) for seq in ("²", "-1", "9" * 16)),
         *(("shares", FORMS["shares"][1] | {"days": days}) for days in ("", "0", "31", "-1", "1.5", "²", "9999999")),
         *(("shares", FORMS["shares"][1] | {name: ""}) for name in FORMS["shares"][1]),
         ("shares", FORMS["shares"][1] | {"purpose": "curiosity"}),
@@ -277,6 +281,17 @@ def test_a_study_is_shared_listed_and_ended(house: House) -> None:
     assert last(house, "share") == ("end-share", f"share {link[2]} ended")
     assert "Nothing is shared." in page(giver)
     assert submit(giver, "ended-shares", share=link[2]).status_code == 404
+
+
+def test_markup_of_anybody_is_text(house: House) -> None:
+    mark = "<i onclick=x>&quot;</i>"
+    giver, officer = person(house, "clinician"), person(house, "security-administrator")
+    assert submit(giver, "shares", **FORMS["shares"][1] | {"subject": mark}).status_code == 200
+    assert submit(officer, "labels", study=STUDY, departments=f"radiology\n{mark}", care_team=mark).status_code == 303
+    assert submit(officer, "projects", project=mark, approved_until="2099-12-31").status_code == 303
+    for text in (page(giver), page(officer, f"?study={STUDY}"), page(officer, f"?study={mark}")):
+        assert "&lt;i onclick=x&gt;&amp;quot;" in text
+        assert "<i onclick" not in text
 
 
 def test_what_is_not_seen_is_not_shared_by_the_form_either(house: House) -> None:
