@@ -40,7 +40,12 @@ _CONTENT_POLICY = (
 
 # What is not a page of ours is never a document: a film that is HTML as well runs nothing (a.C16).
 _DATA_POLICY = "default-src 'none'; sandbox; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-_FILES = frozenset({"application/dicom", "application/octet-stream", "multipart/related"})
+_FILES = {
+    "application/dicom": "safelight.dcm",
+    "application/octet-stream": "safelight.bin",
+    "multipart/related": "safelight.mime",
+}
+"""What is saved as a file, under a name that tells nothing of it."""
 
 
 def create_app(services: Services) -> Flask:
@@ -117,7 +122,7 @@ def _harden(response: Response) -> Response:
     headers.setdefault("Content-Security-Policy", _CONTENT_POLICY if page else _DATA_POLICY)
     if response.mimetype in _FILES:
         # Whoever opens the address of a film in a browser saves it; nothing in it is shown or run.
-        headers.setdefault("Content-Disposition", "attachment")
+        headers.setdefault("Content-Disposition", f'attachment; filename="{_FILES[response.mimetype]}"')
     # By the address that clients see: behind a proxy the request itself comes in plain.
     if found_services().settings.public_url.startswith("https:"):
         headers["Strict-Transport-Security"] = "max-age=63072000; includeSubDomains"
