@@ -92,9 +92,7 @@ class Transaction:
     def url(self, one: InstanceRecord, names: Names | None = None) -> str:
         """An instance's address in this world, from the configured origin, never from the request's Host."""
         names = names or self.view.names(one.study, {**one.series.row_keys, **one.row_keys})
-        study, series, instance = (names.uid(uid) for uid in (one.path.study, one.path.series, one.path.instance))
-        origin = self.services.settings.public_url
-        return f"{origin}/dicomweb/studies/{study}/series/{series}/instances/{instance}"
+        return address(self.services.settings.public_url, one, names)
 
     def answer(
         self, develop: Callable[[], bytes | Developed], *, extra: str = "", ranges: bool = False
@@ -162,12 +160,12 @@ class Transaction:
         levels = self.services.policy.current.levels
         answers = self.services.answers.of(self.view.level.name, len(levels))
         key = derive(self.study_key, f"answer/{self.view.level.name}", self.view.domain or b"")
-        found = answers.get(key, name)
+        found = answers.get_pair(key, name, _DIGEST_BYTES)
         if found is not None:
-            return Developed(body=found[_DIGEST_BYTES:], digest=found[:_DIGEST_BYTES])
+            return Developed(body=found[1], digest=found[0])
         body = develop()
         digest = record.body_digest(self.services, body)
-        answers.put(key, name, digest + body)
+        answers.put_pair(key, name, digest, body)
         return Developed(body=body, digest=digest)
 
     def _held(self, etag: str) -> bool:
@@ -190,6 +188,12 @@ class Transaction:
         return hmac.new(self.services.etag_key, "\x00".join(parts).encode(), hashlib.sha256).hexdigest()
 
 
+def address(origin: str, one: InstanceRecord, names: Names) -> str:
+    """Where an instance lies in the world of these names, on the server at `origin`."""
+    study, series, instance = (names.uid(uid) for uid in (one.path.study, one.path.series, one.path.instance))
+    return f"{origin}/dicomweb/studies/{study}/series/{series}/instances/{instance}"
+
+
 def _leaving(admission: Admission, action: Action) -> Admission:
     """The admission without the objects that do not leave at its level, unless attributes are all that is asked for."""
     if action is Action.RETRIEVE_METADATA:
@@ -198,4 +202,5 @@ def _leaving(admission: Admission, action: Action) -> Admission:
     left = tuple(one for one in admission.instances if leaves(level, one))
     if not left:
         raise NotAcceptable(f"objects of this kind do not leave at {level.name}")
-    return replace(admission, instances=left, left_out=len(admission.instances) - len(left))
+    left_out = len(admission.instances) - len(left)
+    return replace(admission, instances=left, left_out=left_out) if left_out else admission

@@ -10,19 +10,22 @@ import socket
 import ssl
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cache, cached_property
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import URL, Column, Connection, Engine, Table, create_engine, event, make_url, text
+from sqlalchemy import URL, Column, Connection, Dialect, Engine, Select, Table, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DatabaseError, DBAPIError, IntegrityError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
-from sqlalchemy.pool import QueuePool
+from sqlalchemy.pool import PoolProxiedConnection, QueuePool
 
 from server.errors import Busy, ConfigurationError
 
 PATIENCE_SECONDS = 30
 _WRITER_LOCK = 0x5AFE1164
+# What begins a reading transaction: of PostgreSQL, of SQLite.
+_READS = ("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY", "BEGIN")
 # Waiting for a lock, query cancelled, shutting down or starting up, too many connections, serialisation, deadlock.
 _BUSY_STATES = frozenset({"55P03", "57014", "57P01", "57P02", "57P03", "53300", "40001", "40P01"})
 
@@ -69,6 +72,33 @@ def writing(engine: Engine) -> Iterator[Connection]:
         yield connection
 
 
+class Snapshot:
+    """A reading transaction that was begun on a connection of the driver, past all that makes `reading` costly."""
+
+    def __init__(self, engine: Engine, wire: PoolProxiedConnection) -> None:
+        self.wire = wire
+        self.dialect = engine.dialect
+        self._engine = engine
+
+    @cached_property
+    def connection(self) -> Connection:
+        """The same transaction for statements that are made up on the spot."""
+        return Connection(self._engine.execution_options(safelight_begun=True), self.wire)
+
+
+@contextmanager
+def at_once(engine: Engine) -> Iterator[Snapshot]:
+    """As `reading`: one short transaction that only reads, for `fetch` and `fetch_by`. Raises `Busy`."""
+    with _translated():
+        snapshot = Snapshot(engine, engine.raw_connection())
+        try:
+            run(snapshot, _READS[engine.dialect.name == "sqlite"], ())
+            yield snapshot
+        finally:
+            # The pool rolls back what it takes back.
+            snapshot.wire.close()
+
+
 def fetch(
     engine: Engine,
     columns: Sequence[Column[Any]],
@@ -76,47 +106,85 @@ def fetch(
     values: Sequence[object],
     *,
     within: tuple[Column[Any], object] | None = None,
-    snapshot: Connection | None = None,
+    snapshot: Snapshot | Connection | None = None,
 ) -> list[tuple[Any, ...]]:
     """These columns of the rows whose `key` is one of the values, in no order: what every request asks, several times.
 
     `within`: only of the rows that have this value in that column. One statement, which is a snapshot by itself or
-    belongs to `snapshot`, past all that makes `reading` costly. Raises `Busy`.
+    belongs to `snapshot`. Raises `Busy`.
     """
-    mark = "?" if engine.dialect.name == "sqlite" else "%s"
-    marks = ", ".join([mark] * len(values))
     # Only names out of the schema are written into the statement.
     names = ", ".join(column.name for column in columns)
+    marks = ", ".join("?" * len(values))
     query = f"SELECT {names} FROM {key.table.name} WHERE {key.name} IN ({marks})"  # noqa: S608
     parameters = list(values)
     if within is not None:
-        query += f" AND {within[0].name} = {mark}"
+        query += f" AND {within[0].name} = ?"
         parameters.append(within[1])
-    driver = engine.dialect.loaded_dbapi
     with _translated():
-        connection = engine.raw_connection() if snapshot is None else snapshot.connection
-        try:
-            cursor = connection.cursor()
-            cursor.execute(query, parameters)
-            return list(cursor.fetchall())
-        except driver.Error as error:
-            connection.invalidate(error)
-            raise DBAPIError.instance(query, None, error, driver.Error, hide_parameters=True) from error
-        finally:
-            if snapshot is None:
-                connection.close()
+        return _alone(engine, query, parameters) if snapshot is None else run(snapshot, query, parameters)
 
 
-def insert_many(connection: Connection, table: Table, rows: Sequence[Mapping[str, bytes]]) -> None:
+def fetch_by(
+    engine: Engine, query: Select[Any], values: Mapping[str, object], snapshot: Snapshot | None = None
+) -> list[tuple[Any, ...]]:
+    """The rows of a query that was built once, of bytes, texts and numbers alone; otherwise as `fetch`."""
+    written, marks = _compiled(query, engine.dialect)
+    parameters = [values.get(name, known) for name, known in marks]
+    with _translated():
+        return _alone(engine, written, parameters) if snapshot is None else run(snapshot, written, parameters)
+
+
+@cache
+def _compiled(query: Select[Any], dialect: Dialect) -> tuple[str, list[tuple[str, object]]]:
+    """A query as the driver takes it, and which value stands at which mark, with those that the query has itself."""
+    compiled = query.compile(dialect=dialect)
+    return str(compiled), [(name, compiled.params[name]) for name in compiled.positiontup or ()]
+
+
+def _alone(engine: Engine, statement: str, parameters: Sequence[object]) -> list[tuple[Any, ...]]:
+    wire = engine.raw_connection()
+    try:
+        return _driven(engine.dialect, wire, statement, parameters)
+    finally:
+        wire.close()
+
+
+def run(within: Connection | Snapshot, statement: str, parameters: Sequence[object]) -> list[tuple[Any, ...]]:
+    """A statement with `?` in the place of each parameter, in the transaction of `within`; its rows, if it has any.
+
+    It goes straight to the driver: to build, compile and dress a statement takes longer than to run a short one.
+    """
+    wire = within.wire if isinstance(within, Snapshot) else within.connection
+    return _driven(within.dialect, wire, statement, parameters)
+
+
+def _driven(
+    dialect: Dialect, connection: PoolProxiedConnection, statement: str, parameters: Sequence[object]
+) -> list[tuple[Any, ...]]:
+    driver = dialect.loaded_dbapi
+    try:
+        cursor = connection.cursor()
+        cursor.execute(statement if dialect.name == "sqlite" else statement.replace("?", "%s"), parameters)
+        return [] if cursor.description is None else list(cursor.fetchall())
+    except driver.Error as error:
+        connection.invalidate(error)
+        raise DBAPIError.instance(statement, None, error, driver.Error, hide_parameters=True) from error
+
+
+def insert_many(connection: Connection, table: Table, rows: Sequence[Mapping[str, object]]) -> None:
     """Insert rows of equal columns in one statement: over a network, one round trip instead of one for each."""
     columns = list(rows[0])
-    places = ", ".join(
-        "(" + ", ".join(f":{column}_{number}" for column in columns) + ")" for number in range(len(rows))
-    )
-    values = {f"{column}_{number}": row[column] for number, row in enumerate(rows) for column in columns}
+    places = ", ".join(["(" + ", ".join("?" * len(columns)) + ")"] * len(rows))
     # Only names out of the schema are written into the statement.
     names = ", ".join(table.c[column].name for column in columns)
-    connection.execute(text(f"INSERT INTO {table.name} ({names}) VALUES {places}"), values)  # noqa: S608
+    values = [row[column] for row in rows for column in columns]
+    run(connection, f"INSERT INTO {table.name} ({names}) VALUES {places}", values)  # noqa: S608
+
+
+def replace_sealed(connection: Connection, table: Table, row: bytes, sealed: bytes) -> None:
+    """Put another sealed value into the row with this identifier."""
+    run(connection, f"UPDATE {table.name} SET sealed = ? WHERE row = ?", [sealed, row])  # noqa: S608
 
 
 @contextmanager
@@ -170,8 +238,9 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    writes = connection.get_execution_options().get("safelight_writes", False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+    options = connection.get_execution_options()
+    if not options.get("safelight_begun", False):
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if options.get("safelight_writes", False) else _READS[True])
 
 
 def _prepare_postgresql(connection: Any, _record: object) -> None:
@@ -188,7 +257,10 @@ def _prepare_postgresql(connection: Any, _record: object) -> None:
 
 
 def _begin_postgresql(connection: Connection) -> None:
-    if connection.get_execution_options().get("safelight_writes", False):
+    options = connection.get_execution_options()
+    if options.get("safelight_begun", False):
+        return
+    if options.get("safelight_writes", False):
         connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_WRITER_LOCK})")
     else:
-        connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        connection.exec_driver_sql(_READS[False])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from sqlalchemy import Connection, Row, Select, bindparam, exists, func, select
 
 from server.catalog.access import Access
 from server.catalog.records import (
+    Joined,
     OpenedInstance,
     OpenedStudy,
     instance_token,
@@ -18,6 +20,8 @@ from server.catalog.records import (
     open_joined,
     open_series,
     open_study,
+    remembered_series,
+    remembered_study,
     select_instances,
     select_studies,
     series_token,
@@ -30,6 +34,8 @@ from server.model import InstancePath, InstanceRecord, SeriesRecord, StudyRecord
 _SERIES_NUMBER = "00200011"
 _INSTANCE_NUMBER = "00200013"
 CHUNK = 400
+_REVISIONS = 20_000
+"""So many studies' revisions are remembered."""
 _SERIES: Select[Any] = select(series.c.row, series.c.uid_token, series.c.sealed)
 _SHOWN = instances.c.rejected == 0
 # Statements are built once: building one takes longer than running it.
@@ -54,15 +60,13 @@ def find_series(access: Access, study_uid: str, uid: str) -> SeriesRecord | None
 
 def find_instance(access: Access, path: InstancePath) -> InstanceRecord | None:
     """The instance at exactly this path; under another study or series, or rejected, it is not there."""
-    with access.reading() as connection:
-        found = instance_in(access, connection, path.instance)
+    found = _instance(access, path.instance)
     return found.record if found is not None and found.record.path == path and not found.record.rejected else None
 
 
 def find_stored(access: Access, sop_instance_uid: str) -> OpenedInstance | None:
     """The instance with this UID wherever it lies, with the keyed digest of the body that was stored."""
-    with access.reading() as connection:
-        return instance_in(access, connection, sop_instance_uid)
+    return _instance(access, sop_instance_uid)
 
 
 def series_of(access: Access, study_uid: str, series_uid: str | None = None) -> list[SeriesRecord]:
@@ -70,17 +74,32 @@ def series_of(access: Access, study_uid: str, series_uid: str | None = None) -> 
 
     No instance is opened.
     """
+    if access.snapshot is None:
+        with access.at_once() as moment:
+            return series_of(moment, study_uid, series_uid)
+    found = access.fetch_by(_STUDY, {"token": study_token(access, study_uid)})
+    if not found:
+        return []
+    study = remembered_study(access, *found[0]).record
+    named = {"study": bytes.fromhex(study.row)}
+    if series_uid is not None:
+        named["token"] = series_token(access, named["study"], series_uid)
+    rows = access.fetch_by(_SHOWN_OF if series_uid is None else _SHOWN_NAMED, named)
+    return sorted(
+        (remembered_series(access, row, token, sealed, study) for row, token, sealed in rows), key=series_order
+    )
+
+
+def series_at(access: Access, row: str) -> SeriesRecord | None:
+    """The series of this row (32 hexadecimal digits). Raises `SealBroken`."""
+    columns = [series.c.study, series.c.uid_token, series.c.sealed, studies.c.uid_token, studies.c.sealed]
+    query = select(*columns).join(studies, series.c.study == studies.c.row)
     with access.reading() as connection:
-        study = study_in(access, connection, study_uid)
-        if study is None:
-            return []
-        named = {"study": bytes.fromhex(study.record.row)}
-        if series_uid is None:
-            rows = connection.execute(_SHOWN_OF, named).all()
-        else:
-            named["token"] = series_token(access, named["study"], series_uid)
-            rows = connection.execute(_SHOWN_NAMED, named).all()
-    return sorted((_open(access, row, study.record) for row in rows), key=series_order)
+        found = connection.execute(query.where(series.c.row == bytes.fromhex(row))).one_or_none()
+    if found is None:
+        return None
+    lies_in, token, sealed, study_uid, study = found
+    return open_series(access, bytes.fromhex(row), token, sealed, open_study(access, lies_in, study_uid, study).record)
 
 
 def studies_at(access: Access, rows: Sequence[bytes]) -> dict[bytes, OpenedStudy]:
@@ -100,13 +119,25 @@ def unchanged(access: Access, revisions: Mapping[bytes, bytes]) -> bool:
     for begin in range(0, len(rows), CHUNK):
         columns = [studies.c.row, studies.c.uid_token, studies.c.sealed]
         for row, token, sealed in access.fetch(columns, studies.c.row, rows[begin : begin + CHUNK]):
-            value = access.open("studies", row, sealed)
-            if study_token(access, value["uid"]) != token:
-                raise SealBroken("a row of studies contradicts its columns")
-            if bytes.fromhex(value["revision"]) != revisions[row]:
+            if _revision(access, row, token, sealed) != revisions[row]:
                 return False
             found += 1
     return found == len(rows)
+
+
+def _revision(access: Access, row: bytes, token: bytes, sealed: bytes) -> bytes:
+    """The revision of a study's row. One that was opened before, to the byte, is not opened again."""
+    digest = hashlib.sha256(b"".join((row, token, sealed))).digest()
+    known = access.revisions.get(digest)
+    if known is not None:
+        return known
+    value = access.open("studies", row, sealed)
+    if study_token(access, value["uid"]) != token:
+        raise SealBroken("a row of studies contradicts its columns")
+    if len(access.revisions) >= _REVISIONS:
+        access.revisions.clear()
+    access.revisions[digest] = bytes.fromhex(value["revision"])
+    return access.revisions[digest]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -193,9 +224,14 @@ def series_in(access: Access, connection: Connection, study: StudyRecord, uid: s
     return None if row is None else _open(access, row, study)
 
 
+def _instance(access: Access, uid: str) -> OpenedInstance | None:
+    rows = access.fetch_by(_INSTANCE, {"token": instance_token(access, uid)})
+    return open_joined(access, Joined(*rows[0])) if rows else None
+
+
 def instance_in(access: Access, connection: Connection, uid: str) -> OpenedInstance | None:
     row = connection.execute(_INSTANCE, {"token": instance_token(access, uid)}).one_or_none()
-    return None if row is None else open_joined(access, row)
+    return None if row is None else open_joined(access, Joined(*row))
 
 
 def _series_query(study: StudyRecord) -> Select[Any]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Row, Select, insert, select, update
+from sqlalchemy import Connection, Row, Select, select, update
 
 from server.catalog.access import Access
+from server.catalog.database import insert_many, replace_sealed
 from server.catalog.schema import instances, series, studies
 from server.catalog.sealed_labels import labels_of
 from server.catalog.sealed_values import JSONObject, instance_value, series_value, study_value
@@ -68,8 +69,10 @@ def select_instances() -> Select[Any]:
     joined = instances.join(series, instances.c.series == series.c.row).join(
         studies, instances.c.study == studies.c.row
     )
+    columns = instances.c
     return select(
-        instances,
+        *(columns.row, columns.study, columns.series, columns.uid_token, columns.sealed, columns.screening),
+        columns.rejected,
         series.c.study.label("series_study"),
         series.c.uid_token.label("series_token"),
         series.c.sealed.label("series_sealed"),
@@ -113,7 +116,7 @@ def open_series(access: Access, row: bytes, token: bytes, sealed: bytes, study: 
     )
 
 
-def open_instance(access: Access, found: Row[Any], parent: SeriesRecord) -> OpenedInstance:
+def open_instance(access: Access, found: Row[Any] | Joined, parent: SeriesRecord) -> OpenedInstance:
     """Raises `SealBroken` if the row does not open, or its plain columns say something else than what is sealed."""
     value = access.open("instances", found.row, found.sealed)
     _agree(value["series"] == parent.row == found.series.hex(), "instances")
@@ -148,16 +151,45 @@ def open_instance(access: Access, found: Row[Any], parent: SeriesRecord) -> Open
     return OpenedInstance(record=record, body_digest=bytes.fromhex(value["digest"]))
 
 
-def open_joined(access: Access, found: Row[Any]) -> OpenedInstance:
+class Joined(NamedTuple):
+    """One row of `select_instances`, as it was read."""
+
+    row: bytes
+    study: bytes
+    series: bytes
+    uid_token: bytes
+    sealed: bytes
+    screening: str
+    rejected: int
+    series_study: bytes
+    series_token: bytes
+    series_sealed: bytes
+    study_token: bytes
+    study_sealed: bytes
+
+
+def open_joined(access: Access, found: Joined) -> OpenedInstance:
     """Open one row of `select_instances` from the study down. Raises `SealBroken`."""
     _agree(found.series_study == found.study, "series")
-    study = open_study(access, found.study, found.study_token, found.study_sealed)
-    parent = open_series(access, found.series, found.series_token, found.series_sealed, study.record)
-    return open_instance(access, found, parent)
+    study = remembered_study(access, found.study, found.study_token, found.study_sealed)
+    parent = remembered_series(access, found.series, found.series_token, found.series_sealed, study.record)
+    read = (*found[:7], parent)
+    return access.opened.of("instances", found.row, read, lambda: open_instance(access, found, parent))
+
+
+def remembered_study(access: Access, row: bytes, token: bytes, sealed: bytes) -> OpenedStudy:
+    """As `open_study`, for studies that are asked about again and again."""
+    return access.opened.of("studies", row, (token, sealed), lambda: open_study(access, row, token, sealed))
+
+
+def remembered_series(access: Access, row: bytes, token: bytes, sealed: bytes, study: StudyRecord) -> SeriesRecord:
+    """As `open_series`, for series that are asked about again and again."""
+    read = (token, sealed, study)
+    return access.opened.of("series", row, read, lambda: open_series(access, row, token, sealed, study))
 
 
 def insert_study(access: Access, connection: Connection, record: StudyRecord, sequence: int) -> None:
-    connection.execute(insert(studies).values(study_columns(access, record, sequence)))
+    insert_many(connection, studies, [study_columns(access, record, sequence)])
 
 
 def study_columns(access: Access, record: StudyRecord, sequence: int) -> dict[str, Any]:
@@ -167,7 +199,7 @@ def study_columns(access: Access, record: StudyRecord, sequence: int) -> dict[st
 
 
 def insert_series(access: Access, connection: Connection, record: SeriesRecord) -> None:
-    connection.execute(insert(series).values(series_columns(access, record)))
+    insert_many(connection, series, [series_columns(access, record)])
 
 
 def series_columns(access: Access, record: SeriesRecord) -> dict[str, Any]:
@@ -177,23 +209,25 @@ def series_columns(access: Access, record: SeriesRecord) -> dict[str, Any]:
     return {"row": row, "study": study, "uid_token": token, "sealed": sealed}
 
 
+def touched(access: Access, record: SeriesRecord) -> SeriesRecord:
+    """A series under another revision, which `write_series` writes in the same transaction."""
+    return replace(record, revision=bytes.fromhex(access.new_revision("series")))
+
+
+def write_series(access: Access, connection: Connection, record: SeriesRecord) -> None:
+    """Put a changed series in the place of the former one."""
+    row = bytes.fromhex(record.row)
+    replace_sealed(connection, series, row, access.seal("series", row, series_value(record), least=SERIES_BYTES))
+
+
 def _touched(access: Access, connection: Connection, record: InstanceRecord) -> InstanceRecord:
     """Give a series another revision, in the transaction in which an instance of it changes.
 
     Returns the instance with it. The series of `record` is as it was found in this very transaction.
     """
-    changed = replace(record.series, revision=bytes.fromhex(access.new_revision("series")))
-    row = bytes.fromhex(changed.row)
-    sealed = access.seal("series", row, series_value(changed), least=SERIES_BYTES)
-    connection.execute(update(series).where(series.c.row == row).values(sealed=sealed))
+    changed = touched(access, record.series)
+    write_series(access, connection, changed)
     return replace(record, series=changed)
-
-
-def insert_instance(
-    access: Access, connection: Connection, record: InstanceRecord, body_digest: bytes
-) -> InstanceRecord:
-    connection.execute(insert(instances).values(instance_columns(access, record, body_digest)))
-    return _touched(access, connection, record)
 
 
 def instance_columns(access: Access, record: InstanceRecord, body_digest: bytes) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from functools import lru_cache
 
 from flask import request
 from werkzeug.exceptions import RequestEntityTooLarge
@@ -23,7 +24,7 @@ from server.negotiate import (
     choose,
     parse_media_type,
 )
-from server.outcomes import NotStored, Stored, response
+from server.outcomes import NotStored, response
 from server.query import SearchLevel, parse_query
 from server.services import Services
 from server.spool import received
@@ -31,6 +32,7 @@ from server.web.answer import Route
 from server.web.render_parameters import render_parameters
 
 PREFIX = "/dicomweb"
+_LONGEST_KEPT = 256
 _JSON = (Offer(media_type="application/dicom+json"), Offer(media_type="application/json"))
 _REPORTS = (*_JSON, Offer(media_type="application/dicom+xml"))
 _METADATA = (*_JSON, Offer(media_type="application/dicom+xml", multipart=True))
@@ -69,7 +71,16 @@ def _choose(*offers: Offer) -> Choice:
     header = request.headers.get("Accept")
     if "charset" in request.args:
         check_charset(request.args["charset"])
-    return choose(header, request.args.getlist("accept"), offers)
+    asked = request.args.getlist("accept")
+    # The same client writes the same again and again.
+    if not asked and header is not None and len(header) <= _LONGEST_KEPT:
+        return _chosen(header, offers)
+    return choose(header, asked, offers)
+
+
+@lru_cache(maxsize=512)
+def _chosen(header: str, offers: tuple[Offer, ...]) -> Choice:
+    return choose(header, (), offers)
 
 
 def _store(services: Services, ask: Ask, study: str | None = None) -> Representation:
@@ -91,17 +102,8 @@ def _store(services: Services, ask: Ask, study: str | None = None) -> Representa
         objects = assemble.objects(parameters.get("type", assemble.DICOM).lower(), parts)
     else:
         raise UnsupportedMediaType
-    outcomes = [_stored(services, ask, storer, one, study) for one in objects]
+    outcomes = ingest.store_all(services, ask, storer, objects, study=study)
     return response(services.settings.public_url, outcomes, study, xml=choice.media_type == assemble.XML)
-
-
-def _stored(
-    services: Services, ask: Ask, storer: ingest.Storer, one: assemble.Assembled | NotStored, study: str | None
-) -> Stored | NotStored:
-    if isinstance(one, NotStored):
-        return ingest.noted(services, ask, one)
-    outcome = ingest.store(services, ask, storer, one.body, study=study)
-    return replace(outcome, warning=one.warning) if isinstance(outcome, Stored) else outcome
 
 
 def _body(services: Services) -> Readable:
