@@ -68,11 +68,12 @@ class Box:
         )
 
 
-def boxes(probability: Grey, picture: Grey, *, thickest: float) -> Iterator[Box]:
+def boxes(probability: Grey, picture: Grey | None, *, thickest: float) -> Iterator[Box]:
     """The rectangles that cover the text of a probability map (rows, columns), clipped to it.
 
     `picture` is the normalised picture of the same place and shape. A piece whose core is thicker than `thickest`
-    samples, or than a sixth of the frame, is no line of text; of such a one, what is as sharp as text.
+    samples, or than a sixth of the frame, is no line of text; of such a one, what is as sharp as text,
+    or nothing where there is no picture.
     """
     thickest = min(thickest, max(_SLIGHT, min(probability.shape) / 6))
     shape = probability.shape
@@ -81,6 +82,8 @@ def boxes(probability: Grey, picture: Grey, *, thickest: float) -> Iterator[Box]
         short = min(piece.shape) if full else _thickness(piece)
         if short <= thickest:
             yield from _lines(core, piece, full=full, short=short, shape=shape)
+            continue
+        if picture is None:
             continue
         thickness = _thickness(piece)
         if thickness < _LETTER * thickest and _sharp(core, picture, _LETTERS):
