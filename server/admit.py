@@ -38,7 +38,7 @@ from server.policy.words import PolicyBundle
 from server.services import Services
 from server.sharing import accepted, decided, world_of
 
-_SERIES, _INSTANCE = 0x00200011, 0x00200013
+SERIES_NUMBER, INSTANCE_NUMBER = 0x00200011, 0x00200013
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -223,18 +223,18 @@ def in_view_order(view: View, found: Sequence[InstanceRecord]) -> list[InstanceR
 
     def place(one: InstanceRecord) -> tuple[object, ...]:
         return (
-            *_number(view, one.series.attributes, _SERIES),
+            *shown_number(view.level, one.series.attributes, SERIES_NUMBER),
             uid(one.path.series),
-            *_number(view, one.attributes, _INSTANCE),
+            *shown_number(view.level, one.attributes, INSTANCE_NUMBER),
             uid(one.path.instance),
         )
 
     return sorted(found, key=place)
 
 
-def _number(view: View, attributes: Mapping[str, Mapping[str, object]], tag: int) -> tuple[bool, float]:
+def shown_number(level: MaskingLevel, attributes: Mapping[str, Mapping[str, object]], tag: int) -> tuple[bool, float]:
     """A number as the level shows it; absent, odd and hidden ones come last."""
-    rules = view.level.elements
+    rules = level.elements
     values = attributes.get(f"{tag:08X}", {}).get("Value")
     value = values[0] if isinstance(values, list) and values else None
     if rules.by_tag.get(tag, rules.default) is not ElementAction.KEEP or not isinstance(value, int | float):

@@ -11,6 +11,7 @@ from functools import cache, cached_property
 
 from server.admit import View
 from server.errors import NotFound, SealBroken, UnsupportedPixels
+from server.headers import description_of
 from server.metadata.deidentify import Shared, deidentify, displayed
 from server.metadata.elements import SPECIFIC_CHARACTER_SET, Elements, first_text
 from server.metadata.masked import MaskedDataset, PixelForm, with_pixel_form
@@ -31,7 +32,7 @@ from server.model.kinds import is_video
 from server.pixels.colour import in_photometric, sent_photometric
 from server.pixels.copy import pack, unpack, worth_copying
 from server.pixels.decode import decode, decoded_photometric
-from server.pixels.description import PixelDescription, PixelKeyword, describe
+from server.pixels.description import PixelDescription, PixelKeyword
 from server.pixels.display import Table, display_attributes
 from server.pixels.frame import Frame, blank
 from server.pixels.frames import FrameLayout
@@ -99,18 +100,16 @@ def unseal(services: Services, record: InstanceRecord, study_key_of: Callable[[s
     """Open everything of an original but its frames. Raises `SealBroken` for whatever does not authenticate."""
     study_key = (study_key_of or services.study_key)(record.path.study)
     content = record.content
-    head = services.objects.open_segment(study_key, content, _HEAD)
-    tail = services.objects.open_segment(study_key, content, content.segments - 1)
-    facts = json.loads(services.objects.open_segment(study_key, content, _MANIFEST))
+    wanted = (_MANIFEST, _HEAD, content.segments - 1)
+    told, head, tail = services.objects.open_segments(study_key, content, wanted)
+    facts = json.loads(told)
     elements = reread(head, tail, record.transfer_syntax_uid)
     if first_text(elements, _SOP_INSTANCE_UID) != record.path.instance:
         raise SealBroken("the object is not the one its catalogue row names")
     layout = FrameLayout.from_json(facts["layout"]) if facts["layout"] else None
     description = None
     if layout is not None and not is_video(record.transfer_syntax_uid):
-        description = describe(
-            to_pydicom(_image_elements(elements)), record.transfer_syntax_uid, keyword=facts["pixel_keyword"]
-        )
+        description = description_of(elements, record.transfer_syntax_uid, facts["pixel_keyword"])
     row_keys = {
         Identifier(kind=IdentifierKind(kind), value=value): bytes.fromhex(row) for kind, value, row in facts["row_keys"]
     }
@@ -240,21 +239,22 @@ def _masked_frame(services: Services, original: Original, level: MaskingLevel, n
     frame = in_photometric(frame, wanted)
     # The same for every request for this frame, unlike for any other frame: what it rounds is told once.
     key = hmac.digest(original.study_key, f"coarse {original.record.row} {number}".encode(), hashlib.sha256)
-    return redact(frame, original.regions, level, screened=screened, frame_number=number, key=key)
+    # Opened for this answer alone: nobody else holds the samples.
+    return redact(frame, original.regions, level, screened=screened, frame_number=number, key=key, consumed=True)
 
 
 def _image_elements(elements: Elements) -> Elements:
     return {tag: one for tag, one in elements.items() if tag >> 16 == _IMAGE or tag == SPECIFIC_CHARACTER_SET}
 
 
-def _segment(services: Services, original: Original, number: int) -> tuple[bytes, PixelDescription, int]:
+def _segment(services: Services, original: Original, number: int) -> tuple[memoryview, PixelDescription, int]:
     description, layout = original.description, original.layout
     if description is None or layout is None:
         raise UnsupportedPixels("the object has no pixel data")
     if not 1 <= number <= description.number_of_frames:
         raise NotFound
     index, bit_offset = layout.segment_of(number)
-    segment = services.objects.open_segment(original.study_key, original.record.content, _FIRST_FRAME + index)
+    segment = services.objects.open_large_segment(original.study_key, original.record.content, _FIRST_FRAME + index)
     return segment, description, bit_offset
 
 

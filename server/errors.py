@@ -182,6 +182,10 @@ class Busy(SafelightError):
     public = "the server is busy"
 
 
+class Overtaken(Busy):
+    """Somebody else was quicker, and nothing was changed: trying again at once is right."""
+
+
 class PolicyError(SafelightError):
     """The policy bundle is not valid; the start is refused, or the former bundle stays in force."""
 

@@ -8,7 +8,8 @@ import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from server.ingest import Storer, store
+from server.incoming import Storer
+from server.ingest import store
 from server.model import Ask, Caller
 from server.outcomes import Stored
 from server.services import Services

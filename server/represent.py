@@ -10,14 +10,15 @@ from server.errors import NotFound
 from server.metadata.deidentify import Shared
 from server.metadata.json_model import Bulk, Writer, bulk_value, to_json
 from server.metadata.masked import MaskedDataset, without_binary
+from server.metadata.pseudonyms import Names
 from server.metadata.write import EncapsulatedPixels, NativePixels, PixelElement, write
 from server.metadata.xml_model import to_xml
-from server.model import Action, InstanceRecord
+from server.model import Action, InstanceRecord, MaskingLevel
 from server.negotiate import EXPLICIT_LITTLE_ENDIAN, NATIVE_SYNTAXES
 from server.pixels.encode import encode_native, encode_transfer_syntax
 from server.pixels.redact import MaskedFrame
 from server.prepare import Series
-from server.transaction import Transaction
+from server.transaction import Transaction, address
 
 _PIXEL_TAGS = {"PixelData": "7FE00010", "FloatPixelData": "7FE00008", "DoubleFloatPixelData": "7FE00009"}
 _FLOAT_VRS = {"FloatPixelData": "OF", "DoubleFloatPixelData": "OD"}
@@ -29,30 +30,36 @@ def native_model(transaction: Transaction, series: Series) -> Iterator[tuple[str
     shared = Shared(elements={})
     for one in series.instances:
         masked = sent_dataset(one, transaction.view.level, names, shared)
-        address = transaction.url(one.record, names)
-        yield f"{address}/metadata", to_xml(*_told(transaction, one, masked, f"{address}/bulkdata"))
+        place = transaction.url(one.record, names)
+        yield f"{place}/metadata", to_xml(*_told(transaction.view.level, one, masked, f"{place}/bulkdata"))
 
 
 def json_model(transaction: Transaction, series: Series) -> Iterator[bytes]:
     """The attributes of one instance after the other in the DICOM JSON model; bulk data by URI where it is given."""
     names = transaction.view.names(series.study, series.row_keys)
+    for attributes in json_attributes(transaction.services.settings.public_url, transaction.view.level, names, series):
+        yield b"{%b}" % b",".join(attributes)
+
+
+def json_attributes(origin: str, level: MaskingLevel, names: Names, series: Series) -> Iterator[list[bytes]]:
+    """As `json_model`, each attribute by itself: at one level, in the world of these names, at `origin`."""
     shared, writer = Shared(elements={}), Writer()
     for one in series.instances:
-        masked = sent_dataset(one, transaction.view.level, names, shared)
-        yield writer.write(*_told(transaction, one, masked, f"{transaction.url(one.record, names)}/bulkdata"))
+        masked = sent_dataset(one, level, names, shared)
+        yield writer.attributes(*_told(level, one, masked, f"{address(origin, one.record, names)}/bulkdata"))
 
 
 def _told(
-    transaction: Transaction, one: Described, masked: MaskedDataset, base: str
+    level: MaskingLevel, one: Described, masked: MaskedDataset, base: str
 ) -> tuple[MaskedDataset, Bulk, dict[str, dict[str, object]]]:
     """What metadata tells of one instance, where its bulk data lies, and the pixel data as an address."""
-    whole = leaves(transaction.view.level, one.record)
-    offered = whole and Action.RETRIEVE_BULKDATA in transaction.view.level.transactions
+    whole = leaves(level, one.record)
+    offered = whole and Action.RETRIEVE_BULKDATA in level.transactions
     masked = masked if whole else without_binary(masked)
     pixels: dict[str, dict[str, object]] = {}
     if one.description is not None and offered:
         # As the instance has them in Explicit VR Little Endian (PS3.5 section A.2).
-        bits = sent_bits(one, transaction.view.level)
+        bits = sent_bits(one, level)
         vr = _FLOAT_VRS.get(one.pixel_keyword, "OB" if bits <= 8 else "OW")
         tag = _PIXEL_TAGS[one.pixel_keyword]
         pixels[tag] = {"vr": vr, "BulkDataURI": f"{base}/{tag}"}

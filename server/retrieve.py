@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from functools import cache
 
 from server import represent
+from server.ahead import FEWEST, in_view, told_ahead
 from server.develop import Original, masked_dataset, unseal, unseal_each
 from server.errors import BadRequest, NotAcceptable, NotFound, UnsupportedPixels
-from server.model import Action, Ask, Representation
+from server.model import Action, Ask, InstanceRecord, Representation
 from server.multipart import Part
 from server.negotiate import EXPLICIT_LITTLE_ENDIAN, NATIVE_SYNTAXES, Choice
 from server.prepare import by_series
@@ -43,9 +44,23 @@ def metadata(services: Services, ask: Ask, choice: Choice, **path: str) -> Repre
         )
         return transaction.answer_parts(documents)
 
+    def told(records: Sequence[InstanceRecord]) -> bytes:
+        every = by_series(services, records)
+        return b",".join(one for series in every for one in represent.json_model(transaction, series))
+
     def develop() -> bytes:
-        every = by_series(services, transaction.instances)
-        return b"[%b]" % b",".join(one for series in every for one in represent.json_model(transaction, series))
+        if not transaction.admission.series:
+            return b"[%b]" % told(transaction.instances)
+        found = []
+        for series in in_view(transaction.view, transaction.admission.series):
+            ready = told_ahead(transaction, series)
+            if not ready:
+                its = [one for one in transaction.instances if one.series.row == series.row]
+                if ready is None and len(its) >= FEWEST:
+                    services.series_wishes.put(series.row)
+                ready = told(its)
+            found.append(ready)
+        return b"[%b]" % b",".join(filter(None, found))
 
     return transaction.answer(lambda: transaction.kept(develop))
 

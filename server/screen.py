@@ -146,6 +146,7 @@ def _screen(services: Services, detectors: Detectors, worker: str, record: Insta
 def _ready(services: Services, record: InstanceRecord, alive: Alive) -> None:
     """What later answers are quicker with; the film is screened without it."""
     alive()
+    services.series_wishes.put(record.series.row)
     try:
         keep_bases(services, record)
     except (Busy, SealBroken) as error:

@@ -5,7 +5,6 @@ Everything fails here, at the start, rather than at the first request (house rul
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import os
 import secrets
@@ -14,8 +13,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from copy import copy
 from dataclasses import dataclass
-from functools import cache
-from importlib.metadata import version
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -32,6 +29,7 @@ from server.catalog.database import open_engine
 from server.catalog.keys import WrappedKey
 from server.catalog.migrate import migrate
 from server.errors import ConfigurationError
+from server.fingerprints import code_fingerprint, decoding_fingerprint, rendition_fingerprint
 from server.model import Randomness
 from server.pixels.base import SEGMENTS
 from server.pixels.pool import DecoderPool, Gate
@@ -79,6 +77,7 @@ class Services:
     copies: SealedCopies
     bases: SealedBases
     wishes: Wishes
+    series_wishes: Wishes
     cache: SealedCache
     cache_key: bytes
     answers: SealedCaches
@@ -113,18 +112,24 @@ class Services:
     def study_key(self, study_instance_uid: str) -> bytes:
         """The data key of a study, made at first use. Raises `KeyUnavailable`, `SealBroken`."""
         label = f"study-key/{study_instance_uid}"
-        return self._unwrapped(self.catalog.study_key(study_instance_uid, lambda context: self._fresh(label, context)))
+        return self.unwrapped(self.catalog.study_key(study_instance_uid, lambda context: self._fresh(label, context)))
+
+    def new_study_key(self, study_instance_uid: str) -> WrappedKey:
+        """A key for a study that has none, which is in force once its first instance is registered with it."""
+        label = f"study-key/{study_instance_uid}"
+        return self.catalog.new_study_key(study_instance_uid, lambda context: self._fresh(label, context))
 
     def project_key(self, project: str) -> bytes:
         """The pseudonym key of a project, made at first use; apart from the key-encryption keys, so that rotating
         those changes no pseudonym. Raises as `study_key`."""
         label = f"project-key/{project}"
-        return self._unwrapped(self.catalog.project_key(project, lambda context: self._fresh(label, context)))
+        return self.unwrapped(self.catalog.project_key(project, lambda context: self._fresh(label, context)))
 
     def _fresh(self, label: str, context: str) -> bytes:
         return self.keys.wrap(self.randomness.bytes(KEY_BYTES, label), context)
 
-    def _unwrapped(self, key: WrappedKey) -> bytes:
+    def unwrapped(self, key: WrappedKey) -> bytes:
+        """Raises `KeyUnavailable`, `SealBroken`."""
         return self.keys.unwrap(key.wrapped, key.context)
 
     def close(self) -> None:
@@ -191,6 +196,7 @@ def open_services(
             capacity=settings.base_bytes,
         ),
         wishes=Wishes(settings.data / "wishes"),
+        series_wishes=Wishes(settings.data / "series-wishes"),
         cache=SealedCache(settings.data / "cache", randomness, settings.cache_bytes),
         cache_key=derive(root, "cache"),
         answers=SealedCaches(settings.data / "answers", randomness, settings.answer_bytes),
@@ -248,32 +254,6 @@ def rotate(services: Services) -> int:
         count += 1
     write_root(services.settings, services.keys.rewrap(_root_file(services.settings).read_bytes(), ROOT_CONTEXT))
     return count + 1
-
-
-@cache
-def code_fingerprint() -> str:
-    """SHA-256 of the program's own source: an answer that an earlier one made is never taken for this one's."""
-    digest = hashlib.sha256()
-    for path in sorted(Path(__file__).parent.rglob("*.py")):
-        digest.update(path.read_bytes())
-    return digest.hexdigest()
-
-
-@cache
-def decoding_fingerprint() -> str:
-    """SHA-256 of what decoding depends on: codecs, and our own source about them. Copies of others are not read."""
-    digest = hashlib.sha256(" ".join(f"{name} {version(name)}" for name in ("imagecodecs", "numpy")).encode())
-    for name in ("copy", "decode", "decoder_child", "description", "frame", "frames", "pool"):
-        digest.update((Path(__file__).parent / "pixels" / f"{name}.py").read_bytes())
-    return digest.hexdigest()
-
-
-@cache
-def rendition_fingerprint() -> str:
-    """SHA-256 of what a picture depends on: the whole program, and the libraries that draw and encode."""
-    libraries = ("imagecodecs", "numpy", "opencv-python-headless", "pillow", "pydicom")
-    told = " ".join((code_fingerprint(), *(f"{name} {version(name)}" for name in libraries)))
-    return hashlib.sha256(told.encode()).hexdigest()
 
 
 def _root_file(settings: Settings) -> Path:

@@ -92,9 +92,7 @@ class Transaction:
     def url(self, one: InstanceRecord, names: Names | None = None) -> str:
         """An instance's address in this world, from the configured origin, never from the request's Host."""
         names = names or self.view.names(one.study, {**one.series.row_keys, **one.row_keys})
-        study, series, instance = (names.uid(uid) for uid in (one.path.study, one.path.series, one.path.instance))
-        origin = self.services.settings.public_url
-        return f"{origin}/dicomweb/studies/{study}/series/{series}/instances/{instance}"
+        return address(self.services.settings.public_url, one, names)
 
     def answer(
         self, develop: Callable[[], bytes | Developed], *, extra: str = "", ranges: bool = False
@@ -188,6 +186,12 @@ class Transaction:
             *(one.row + one.revision.hex() + one.study.revision.hex() for one in self.admission.instances),
         ]  # fmt: skip
         return hmac.new(self.services.etag_key, "\x00".join(parts).encode(), hashlib.sha256).hexdigest()
+
+
+def address(origin: str, one: InstanceRecord, names: Names) -> str:
+    """Where an instance lies in the world of these names, on the server at `origin`."""
+    study, series, instance = (names.uid(uid) for uid in (one.path.study, one.path.series, one.path.instance))
+    return f"{origin}/dicomweb/studies/{study}/series/{series}/instances/{instance}"
 
 
 def _leaving(admission: Admission, action: Action) -> Admission:

@@ -46,7 +46,7 @@ EXCEPTIONS: tuple[Kept, ...] = (
         "pseudonym is as long as what it stands for and can be read back",
     ),
     Kept("B101", "server/pixels/pool.py", 2, _FOR_TYPES),
-    Kept("B101", "server/pixels/render.py", 1, _FOR_TYPES),
+    Kept("B101", "server/pixels/levels.py", 1, _FOR_TYPES),
     Kept("B101", "server/rendered.py", 1, _FOR_TYPES),
     Kept("B101", "server/bases.py", 1, _FOR_TYPES),
 )  # fmt: skip

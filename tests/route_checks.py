@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import cache
 from itertools import product
 from typing import Any
 
@@ -32,6 +33,8 @@ OPEN = frozenset(
         ("POST", "/governance/consents"),
         ("POST", "/governance/projects"),
         ("POST", "/governance/reviews"),
+        ("POST", "/governance/shares"),
+        ("POST", "/governance/ended-shares"),
         ("POST", "/sign-out"),
         ("POST", "/backchannel-logout"),
         ("GET", "/healthz"),
@@ -129,12 +132,13 @@ def probes(house: House, app: Flask, user: str) -> list[Probe]:
     return found
 
 
-def roles_with(action: Action) -> set[str]:
-    """Who ever has an action, by the policy's files."""
+@cache
+def roles_with(action: Action) -> frozenset[str]:
+    """Who ever has an action, by the policy's files, which are read and checked once for each action."""
     bundle = load(POLICIES)
     ladders = bundle.ladders.items()
     seeing = {role for role, ladder in ladders if any(action in bundle.levels[name].transactions for name in ladder)}
-    return GOVERNED.get(action, seeing)
+    return frozenset(GOVERNED.get(action, seeing))
 
 
 def without_action(app: Flask) -> list[str]:

@@ -22,6 +22,7 @@ from server.metadata.deidentify import ORIGINAL_EXCEPTIONS
 from server.model import ScreeningState
 
 FILMS = {film.name: film for film in films()}
+LARGE = 250_000
 OCTETS = 'multipart/related; type="application/octet-stream"'
 # What says how samples lie in an answer; it follows the samples that are sent, not those that are stored.
 FORM = ("SamplesPerPixel", "PhotometricInterpretation", "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation")
@@ -31,11 +32,17 @@ FOLLOWS_THE_FORM = {0x00280004, 0x00280006, *PIXELS}
 
 @pytest.fixture(scope="module")
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    """A house that holds the whole table, screened; what a person has to look at, a person has accepted."""
+    """A house that holds the whole table, screened; what a person has to look at, a person has accepted.
+
+    In the large published films, which cost the detectors most of the time, one place is said to be text.
+    """
     with House(tmp_path_factory.mktemp("codecs")) as one:
-        answer = one.store(*(film.body for film in FILMS.values()))
+        answer = one.store(*(film.body for film in FILMS.values() if film.frames[0].size < LARGE))
         assert answer.status_code == 200
         one.screen()
+        answer = one.store(*(film.body for film in FILMS.values() if film.frames[0].size >= LARGE))
+        assert answer.status_code == 200
+        review_kit.screen_all(one, review_kit.detectors(review_kit.finds(review_kit.PLACE)))
         for waiting in review_kit.waiting(one):
             path = review_kit.path_of(waiting)
             held = one.get(f"/review/{path}", "privacy-reviewer").headers["ETag"]

@@ -16,7 +16,7 @@ from server.audit.show import read
 from server.commands.demo import prepare
 from server.commands.opening import demo_settings
 from server.importing import import_body
-from server.ingest import Storer
+from server.incoming import Storer
 from server.model import ScreeningState
 from server.screen import screen_next
 from server.services import Services, SystemRandomness, open_services

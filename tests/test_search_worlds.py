@@ -79,7 +79,8 @@ def put(house: House, number: int, **more: Any) -> None:
     )
     catalog = house.services.catalog
     wanted = dict.fromkeys(identifiers(dataset_from_attributes(study, series, instance)), "id")
-    keys = catalog.row_keys(wanted, study_uid=uids[0])
+    drawn = catalog.draw(wanted, catalog.find_row_keys(wanted), {})
+    keys = drawn.every
     content = ObjectReference(name=os.urandom(16).hex(), kind="instance", version=1, segments=3)
     catalog.register(
         NewInstance(
@@ -87,7 +88,7 @@ def put(house: House, number: int, **more: Any) -> None:
             sop_class_uid="1.2.840.10008.5.1.4.1.1.1.1", transfer_syntax_uid="1.2.840.10008.1.2.1", number_of_frames=1,
             content=content, body_digest=os.urandom(32), study_attributes=study, series_attributes=series,
             instance_attributes=instance, study_row_keys=keys, series_row_keys=keys, instance_row_keys=keys,
-            identifies=frozenset({("name", "MUSTER^MAXIMA")}),
+            identifies=frozenset({("name", "MUSTER^MAXIMA")}), keys=drawn,
         )
     )  # fmt: skip
 

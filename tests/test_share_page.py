@@ -83,6 +83,8 @@ def test_a_link_leads_to_what_was_shared_and_its_secret_stays_in_the_page(served
     page.get_by_role("link", name="film").click()
     page.locator("strong", has_text="recipient").wait_for(timeout=10_000)
     assert page.locator("select[name=role]").input_value() == "recipient"
+    # `decode` waits for the picture and fails where it is none.
+    page.locator("figure img").evaluate("one => one.decode()")
     assert page.evaluate("document.querySelector('figure img').naturalWidth") > 0
     page.go_back()
     assert secret not in page.url

@@ -293,15 +293,15 @@ def test_a_lossy_copy_is_another_object(house: House) -> None:
 def test_a_disk_that_fills_up_between_the_objects_of_one_store(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     """What was stored before stays stored and is told; nothing of the others is left; with nothing stored: 503."""
     made = [part10_bytes(film(40 + number)) for number in range(4)]
-    put, room = ObjectStore.put, [2]
+    write, room = ObjectStore.write, [2]
 
-    def filling(self: ObjectStore, *arguments: Any) -> Any:
+    def filling(self: ObjectStore, *arguments: Any, **named: Any) -> Any:
         if not room[0]:
             raise OSError(errno.ENOSPC, "no space")
         room[0] -= 1
-        return put(self, *arguments)
+        return write(self, *arguments, **named)
 
-    monkeypatch.setattr(ObjectStore, "put", filling)
+    monkeypatch.setattr(ObjectStore, "write", filling)
     response = house.store(*made)
     assert (response.status_code, failures(response)) == (202, [FailureReason.OUT_OF_RESOURCES] * 2)
     stored = [item["00081155"]["Value"][0] for item in (response.json or {})["00081199"]["Value"]]

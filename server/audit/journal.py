@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -99,14 +99,19 @@ class Journal:
 
     def append(self, event: AuditEvent) -> int:
         """Write the event down; return its number (from 1) once it is durable. Raises `AuditUnavailable` otherwise."""
-        ticket = _Ticket(prepare(event))
-        self._waiting.append(ticket)
+        return self.append_all([event])[0]
+
+    def append_all(self, events: Iterable[AuditEvent]) -> list[int]:
+        """As `append`, for several; where one cannot be written, others may have been all the same."""
+        tickets = [_Ticket(prepare(event)) for event in events]
+        self._waiting.extend(tickets)
         with self._turn:
-            while not ticket.taken:
+            while not all(ticket.taken for ticket in tickets):
                 self._serve()
-        if ticket.seq is None:
-            raise AuditUnavailable(ticket.failure)
-        return ticket.seq
+        numbers = [ticket.seq for ticket in tickets if ticket.seq is not None]
+        if len(numbers) < len(tickets):
+            raise AuditUnavailable(next(ticket.failure for ticket in tickets if ticket.seq is None))
+        return numbers
 
     def _serve(self) -> None:
         batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), _BATCH))]

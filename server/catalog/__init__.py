@@ -6,7 +6,7 @@ from server.catalog.database import open_engine
 from server.catalog.keys import KeyPurpose, WrappedKey
 from server.catalog.keywords import StudyQuery
 from server.catalog.migrate import check_migrated, migrate
-from server.catalog.register import Duplicate, NewInstance, Registered
+from server.catalog.new_instance import Duplicate, NewInstance, Registered
 
 __all__ = [
     "Catalog",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, MutableMapping, Sequence
 from contextlib import contextmanager
 from copy import copy
 
@@ -11,6 +11,7 @@ from sqlalchemy import Engine
 from server.catalog import (
     identifiers,
     keys,
+    known,
     reads,
     register,
     rescreening,
@@ -22,9 +23,11 @@ from server.catalog import (
 )
 from server.catalog import labels as study_labels
 from server.catalog.access import Access, RowSealer
+from server.catalog.identifiers import Keys
 from server.catalog.keys import KeyPurpose, WrappedKey
+from server.catalog.known import Known
+from server.catalog.new_instance import Duplicate, NewInstance, Registered
 from server.catalog.people import People
-from server.catalog.register import Duplicate, NewInstance, Registered
 from server.catalog.screening_queue import Outcome
 from server.catalog.searching import Searching
 from server.catalog.share_book import ShareBook
@@ -71,8 +74,27 @@ class Catalog(People, Searching, ShareBook):
 
     # Registration
 
+    def look(
+        self, *, instance_uids: Collection[str], study_uids: Collection[str], wanted: Iterable[Identifier]
+    ) -> Known:
+        return known.look(self._access, instance_uids=instance_uids, study_uids=study_uids, wanted=wanted)
+
+    def draw(
+        self,
+        wanted: Mapping[Identifier, str],
+        known: Mapping[Identifier, bytes],
+        drawn: MutableMapping[Identifier, bytes],
+    ) -> Keys:
+        return identifiers.draw(self._access, wanted, known, drawn)
+
+    def new_study_key(self, study_uid: str, make: Callable[[str], bytes]) -> WrappedKey:
+        return keys.new_key(self._access, KeyPurpose.STUDY, study_uid, make)
+
     def register(self, new: NewInstance) -> Registered | Duplicate:
         return register.register(self._access, new)
+
+    def register_all(self, news: Sequence[NewInstance]) -> list[Registered | Duplicate]:
+        return register.register_all(self._access, news)
 
     def exists(self, sop_instance_uid: str) -> tuple[InstancePath, bytes] | None:
         """Where a SOP Instance UID is stored, and the keyed digest of its body; for a look before sealing anew."""
@@ -108,6 +130,9 @@ class Catalog(People, Searching, ShareBook):
     def series_of(self, study_uid: str, series_uid: str | None = None) -> list[SeriesRecord]:
         return reads.series_of(self._access, study_uid, series_uid)
 
+    def series_at(self, row: str) -> SeriesRecord | None:
+        return reads.series_at(self._access, row)
+
     def instances_of(self, study_uid: str, series_uid: str | None = None) -> list[InstanceRecord]:
         return reads.instances_of(self._access, study_uid, series_uid)
 
@@ -118,9 +143,6 @@ class Catalog(People, Searching, ShareBook):
         return reads.object_names(self._access)
 
     # Identifiers
-
-    def row_keys(self, wanted: Mapping[Identifier, str], *, study_uid: str) -> dict[Identifier, bytes]:
-        return identifiers.row_keys(self._access, wanted, study_uid=study_uid)
 
     def find_row_keys(self, wanted: Iterable[Identifier]) -> dict[Identifier, bytes]:
         return identifiers.find_row_keys(self._access, wanted)

@@ -16,13 +16,18 @@ from server.catalog.tokens import Keyword, KeywordKind, mask_row, posting
 _CHANGES = Keyword(kind=KeywordKind.CHANGED)
 
 
-def note(access: Access, connection: Connection, row: bytes) -> dict[bytes, int]:
-    """Say, in the transaction that changes a study, that it has changed. Returns the place on the list, by its key."""
-    places = lengths(access, connection, [_CHANGES])
-    for list_key, place in places.items():
+def note(access: Access, connection: Connection, *rows: bytes) -> dict[bytes, int]:
+    """Say, in the transaction that changes studies, that they have changed; each once, whatever changed in it.
+
+    Returns the last place taken on the list, by its key.
+    """
+    ((list_key, first),) = lengths(access, connection, [_CHANGES]).items()
+    entries = []
+    for place, row in enumerate(rows, first):
         token, mask = posting(list_key, place)
-        insert_many(connection, postings, [{"token": token, "masked_row": mask_row(row, mask)}])
-    return places
+        entries.append({"token": token, "masked_row": mask_row(row, mask)})
+    insert_many(connection, postings, entries)
+    return {list_key: first + len(rows) - 1}
 
 
 def count(access: Access) -> int:

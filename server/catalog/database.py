@@ -15,7 +15,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import URL, Column, Connection, Dialect, Engine, Select, Table, create_engine, event, make_url, text
+from sqlalchemy import URL, Column, Connection, Dialect, Engine, Select, Table, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DatabaseError, DBAPIError, IntegrityError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import PoolProxiedConnection, QueuePool
@@ -77,6 +77,7 @@ class Snapshot:
 
     def __init__(self, engine: Engine, wire: PoolProxiedConnection) -> None:
         self.wire = wire
+        self.dialect = engine.dialect
         self._engine = engine
 
     @cached_property
@@ -91,7 +92,7 @@ def at_once(engine: Engine) -> Iterator[Snapshot]:
     with _translated():
         snapshot = Snapshot(engine, engine.raw_connection())
         try:
-            _run(engine, snapshot.wire, _READS[engine.dialect.name == "sqlite"], ())
+            run(snapshot, _READS[engine.dialect.name == "sqlite"], ())
             yield snapshot
         finally:
             # The pool rolls back what it takes back.
@@ -105,23 +106,23 @@ def fetch(
     values: Sequence[object],
     *,
     within: tuple[Column[Any], object] | None = None,
-    snapshot: Snapshot | None = None,
+    snapshot: Snapshot | Connection | None = None,
 ) -> list[tuple[Any, ...]]:
     """These columns of the rows whose `key` is one of the values, in no order: what every request asks, several times.
 
     `within`: only of the rows that have this value in that column. One statement, which is a snapshot by itself or
     belongs to `snapshot`. Raises `Busy`.
     """
-    mark = "?" if engine.dialect.name == "sqlite" else "%s"
-    marks = ", ".join([mark] * len(values))
     # Only names out of the schema are written into the statement.
     names = ", ".join(column.name for column in columns)
+    marks = ", ".join("?" * len(values))
     query = f"SELECT {names} FROM {key.table.name} WHERE {key.name} IN ({marks})"  # noqa: S608
     parameters = list(values)
     if within is not None:
-        query += f" AND {within[0].name} = {mark}"
+        query += f" AND {within[0].name} = ?"
         parameters.append(within[1])
-    return _fetched(engine, query, parameters, snapshot)
+    with _translated():
+        return _alone(engine, query, parameters) if snapshot is None else run(snapshot, query, parameters)
 
 
 def fetch_by(
@@ -129,7 +130,9 @@ def fetch_by(
 ) -> list[tuple[Any, ...]]:
     """The rows of a query that was built once, of bytes, texts and numbers alone; otherwise as `fetch`."""
     written, marks = _compiled(query, engine.dialect)
-    return _fetched(engine, written, [values.get(name, known) for name, known in marks], snapshot)
+    parameters = [values.get(name, known) for name, known in marks]
+    with _translated():
+        return _alone(engine, written, parameters) if snapshot is None else run(snapshot, written, parameters)
 
 
 @cache
@@ -139,43 +142,49 @@ def _compiled(query: Select[Any], dialect: Dialect) -> tuple[str, list[tuple[str
     return str(compiled), [(name, compiled.params[name]) for name in compiled.positiontup or ()]
 
 
-def _fetched(
-    engine: Engine, query: str, parameters: Sequence[object], snapshot: Snapshot | None
-) -> list[tuple[Any, ...]]:
-    with _translated():
-        if snapshot is not None:
-            return _run(engine, snapshot.wire, query, parameters)
-        wire = engine.raw_connection()
-        try:
-            return _run(engine, wire, query, parameters)
-        finally:
-            wire.close()
-
-
-def _run(
-    engine: Engine, wire: PoolProxiedConnection, query: str, parameters: Sequence[object]
-) -> list[tuple[Any, ...]]:
-    """Run one statement. Raises the driver's errors as the engine does, after which the connection is thrown away."""
-    driver = engine.dialect.loaded_dbapi
+def _alone(engine: Engine, statement: str, parameters: Sequence[object]) -> list[tuple[Any, ...]]:
+    wire = engine.raw_connection()
     try:
-        cursor = wire.cursor()
-        cursor.execute(query, parameters)
-        return list(cursor.fetchall()) if cursor.description else []
+        return _driven(engine.dialect, wire, statement, parameters)
+    finally:
+        wire.close()
+
+
+def run(within: Connection | Snapshot, statement: str, parameters: Sequence[object]) -> list[tuple[Any, ...]]:
+    """A statement with `?` in the place of each parameter, in the transaction of `within`; its rows, if it has any.
+
+    It goes straight to the driver: to build, compile and dress a statement takes longer than to run a short one.
+    """
+    wire = within.wire if isinstance(within, Snapshot) else within.connection
+    return _driven(within.dialect, wire, statement, parameters)
+
+
+def _driven(
+    dialect: Dialect, connection: PoolProxiedConnection, statement: str, parameters: Sequence[object]
+) -> list[tuple[Any, ...]]:
+    driver = dialect.loaded_dbapi
+    try:
+        cursor = connection.cursor()
+        cursor.execute(statement if dialect.name == "sqlite" else statement.replace("?", "%s"), parameters)
+        return [] if cursor.description is None else list(cursor.fetchall())
     except driver.Error as error:
-        wire.invalidate(error)
-        raise DBAPIError.instance(query, None, error, driver.Error, hide_parameters=True) from error
+        connection.invalidate(error)
+        raise DBAPIError.instance(statement, None, error, driver.Error, hide_parameters=True) from error
 
 
-def insert_many(connection: Connection, table: Table, rows: Sequence[Mapping[str, bytes]]) -> None:
+def insert_many(connection: Connection, table: Table, rows: Sequence[Mapping[str, object]]) -> None:
     """Insert rows of equal columns in one statement: over a network, one round trip instead of one for each."""
     columns = list(rows[0])
-    places = ", ".join(
-        "(" + ", ".join(f":{column}_{number}" for column in columns) + ")" for number in range(len(rows))
-    )
-    values = {f"{column}_{number}": row[column] for number, row in enumerate(rows) for column in columns}
+    places = ", ".join(["(" + ", ".join("?" * len(columns)) + ")"] * len(rows))
     # Only names out of the schema are written into the statement.
     names = ", ".join(table.c[column].name for column in columns)
-    connection.execute(text(f"INSERT INTO {table.name} ({names}) VALUES {places}"), values)  # noqa: S608
+    values = [row[column] for row in rows for column in columns]
+    run(connection, f"INSERT INTO {table.name} ({names}) VALUES {places}", values)  # noqa: S608
+
+
+def replace_sealed(connection: Connection, table: Table, row: bytes, sealed: bytes) -> None:
+    """Put another sealed value into the row with this identifier."""
+    run(connection, f"UPDATE {table.name} SET sealed = ? WHERE row = ?", [sealed, row])  # noqa: S608
 
 
 @contextmanager

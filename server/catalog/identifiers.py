@@ -2,48 +2,70 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, MutableMapping, Sequence
+from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection
 
 from server.catalog.access import Access
-from server.catalog.database import insert_many, reading, writing
+from server.catalog.database import fetch, insert_many
 from server.catalog.postings import CHUNK
-from server.catalog.reads import study_in
 from server.catalog.schema import identifiers
-from server.errors import SealBroken
+from server.errors import Overtaken, SealBroken
 from server.model import Identifier, IdentifierKind
 
 ROW_KEY_BYTES = 16
 _IDENTIFIER_BYTES = 256
 
 
-def row_keys(access: Access, wanted: Mapping[Identifier, str], *, study_uid: str) -> dict[Identifier, bytes]:
-    """The row key of 16 bytes of every identifier; drawn for those seen for the first time, under the given label.
+@dataclass(frozen=True, kw_only=True)
+class Keys:
+    """The row keys of all identifiers of an object; `drawn` are those that were not known when it was looked at."""
 
-    `study_uid` is the study they were seen in. While it is not catalogued, every known identifier but a UID is
-    matched by a row of no meaning: the number of new rows would tell whether the patient was here before.
+    every: Mapping[Identifier, bytes]
+    drawn: Collection[Identifier]
+
+
+def draw(
+    access: Access,
+    wanted: Mapping[Identifier, str],
+    known: Mapping[Identifier, bytes],
+    drawn: MutableMapping[Identifier, bytes],
+) -> Keys:
+    """The row keys of these identifiers: the known ones, and for the others new ones drawn under the given labels.
+
+    `drawn` is what was drawn for others that are written down together with them; it grows.
     """
-    tokens = {identifier: _value_token(access, identifier) for identifier in wanted}
-    with reading(access.engine) as connection:
-        known = _known(access, connection, tokens)
-    if len(known) == len(wanted) and _is_known_study(access, study_uid):
-        return {identifier: known[identifier] for identifier in wanted}
-    with writing(access.engine) as connection:
-        known = _known(access, connection, tokens)
-        fillers = 0
-        if study_in(access, connection, study_uid) is None:
-            fillers = sum(identifier.kind is not IdentifierKind.UID for identifier in known)
-        rows = [_filler(access) for _ in range(fillers)]
-        for identifier, label in wanted.items():
-            if identifier not in known:
-                known[identifier] = access.randomness.bytes(ROW_KEY_BYTES, f"row-key/{label}")
-                rows.append(identifier_columns(access, identifier, known[identifier]))
-        rows.sort(key=lambda row: row["value_token"])
-        for begin in range(0, len(rows), CHUNK):
-            insert_many(connection, identifiers, rows[begin : begin + CHUNK])
-    return {identifier: known[identifier] for identifier in wanted}
+    new = [identifier for identifier in wanted if identifier not in known]
+    for one in new:
+        if one not in drawn:
+            drawn[one] = access.randomness.bytes(ROW_KEY_BYTES, f"row-key/{wanted[one]}")
+    return Keys(every={one: known[one] if one in known else drawn[one] for one in wanted}, drawn=new)
+
+
+def keep(access: Access, connection: Connection, found: Sequence[tuple[Keys, bool]]) -> None:
+    """Write down what was drawn for objects, in their order; each with whether it is the first of its study.
+
+    Of a new study every known identifier but a UID is matched by a row of no meaning: the number of new rows would tell
+    whether the patient was here before. Raises `Overtaken` where another key stands already; then nothing may stay.
+    """
+    tokens = {one: _value_token(access, one) for keys, _ in found for one in keys.drawn}
+    known = _known(access, connection, tokens)
+    rows: list[dict[str, bytes]] = []
+    for keys, new_study in found:
+        fresh = [one for one in keys.drawn if one not in known]
+        if new_study:
+            others = keys.every.keys() - set(fresh)
+            rows += [_filler(access) for one in others if one.kind is not IdentifierKind.UID]
+        rows += [identifier_columns(access, one, keys.every[one]) for one in fresh]
+        known.update((one, keys.every[one]) for one in fresh)
+        if any(known[one] != keys.every[one] for one in keys.drawn):
+            raise Overtaken("another store drew a row key first")
+    rows.sort(key=lambda row: row["value_token"])
+    for begin in range(0, len(rows), CHUNK):
+        insert_many(connection, identifiers, rows[begin : begin + CHUNK])
 
 
 def find_row_keys(access: Access, wanted: Iterable[Identifier]) -> dict[Identifier, bytes]:
@@ -51,6 +73,11 @@ def find_row_keys(access: Access, wanted: Iterable[Identifier]) -> dict[Identifi
     tokens = {identifier: _value_token(access, identifier) for identifier in wanted}
     with access.reading() as connection:
         return _known(access, connection, tokens)
+
+
+def known_row_keys(access: Access, wanted: Iterable[Identifier]) -> dict[Identifier, bytes]:
+    """As `find_row_keys`, but not of one moment."""
+    return _opened(access, {identifier: _value_token(access, identifier) for identifier in wanted}, access.fetch)
 
 
 def identifiers_of(access: Access, row_keys: Sequence[bytes]) -> list[Identifier | None]:
@@ -66,19 +93,19 @@ def identifiers_of(access: Access, row_keys: Sequence[bytes]) -> list[Identifier
     return [found.get(key) for key in row_keys]
 
 
-def _is_known_study(access: Access, study_uid: str) -> bool:
-    with reading(access.engine) as connection:
-        return study_in(access, connection, study_uid) is not None
-
-
 def _known(access: Access, connection: Connection, tokens: Mapping[Identifier, bytes]) -> dict[Identifier, bytes]:
+    return _opened(access, tokens, partial(fetch, connection.engine, snapshot=connection))
+
+
+def _opened(
+    access: Access, tokens: Mapping[Identifier, bytes], fetching: Callable[..., list[tuple[Any, ...]]]
+) -> dict[Identifier, bytes]:
     by_token = {token: identifier for identifier, token in tokens.items()}
     all_tokens = list(by_token)
+    columns = [identifiers.c.value_token, identifiers.c.sealed]
     known: dict[Identifier, bytes] = {}
     for begin in range(0, len(all_tokens), CHUNK):
-        chunk = all_tokens[begin : begin + CHUNK]
-        query = select(identifiers.c.value_token, identifiers.c.sealed).where(identifiers.c.value_token.in_(chunk))
-        for token, sealed in connection.execute(query):
+        for token, sealed in fetching(columns, identifiers.c.value_token, all_tokens[begin : begin + CHUNK]):
             identifier, key = _open(access, token, sealed)
             if identifier != by_token[token]:
                 raise SealBroken("a row of identifiers contradicts its columns")

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from sqlalchemy import ColumnElement, and_, delete, insert, select, update
+from sqlalchemy import ColumnElement, Connection, and_, delete, insert, select, update
 
 from server.catalog.access import Access
 from server.catalog.database import reading, writing
 from server.catalog.schema import wrapped_keys
+from server.errors import Overtaken
 
 
 class KeyPurpose(StrEnum):
@@ -45,14 +46,31 @@ def get_or_make(access: Access, purpose: KeyPurpose, name: str, make: Callable[[
     """
     if (known := find_key(access, purpose, name)) is not None:
         return known
-    token = _token(access, purpose, name)
-    wrapped = make(key_context(purpose, token))
+    made = new_key(access, purpose, name, make)
     with writing(access.engine) as connection:
-        query = select(wrapped_keys.c.wrapped).where(_at(purpose, token))
-        stored = connection.execute(query).scalar()
-        if stored is None:
-            connection.execute(insert(wrapped_keys).values(purpose=purpose.value, token=token, wrapped=wrapped))
-    return WrappedKey(purpose=purpose, token=token, wrapped=wrapped if stored is None else stored)
+        return _kept(connection, made)
+
+
+def new_key(access: Access, purpose: KeyPurpose, name: str, make: Callable[[str], bytes]) -> WrappedKey:
+    """A fresh key of this name, wrapped by `make(context)`, which is in force once it is kept."""
+    token = _token(access, purpose, name)
+    return WrappedKey(purpose=purpose, token=token, wrapped=make(key_context(purpose, token)))
+
+
+def keep(connection: Connection, key: WrappedKey) -> None:
+    """Write down a fresh key, or find it there. Raises `Overtaken` where another one of its name stands already."""
+    if _kept(connection, key) != key:
+        raise Overtaken("another store made the study's key first")
+
+
+def _kept(connection: Connection, key: WrappedKey) -> WrappedKey:
+    """The key of this name that is in force: a fresh one if there was none."""
+    stored = connection.execute(select(wrapped_keys.c.wrapped).where(_at(key.purpose, key.token))).scalar()
+    if stored is not None:
+        return replace(key, wrapped=stored)
+    values = {"purpose": key.purpose.value, "token": key.token, "wrapped": key.wrapped}
+    connection.execute(insert(wrapped_keys).values(**values))
+    return key
 
 
 def find_key(access: Access, purpose: KeyPurpose, name: str) -> WrappedKey | None:

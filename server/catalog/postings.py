@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterator, Sequence
 from sqlalchemy import Connection, select
 
 from server.catalog.access import Access
-from server.catalog.database import insert_many
+from server.catalog.database import fetch, insert_many
 from server.catalog.keywords import ENTRIES_PER_STUDY
 from server.catalog.schema import postings
 from server.catalog.tokens import TOKEN_BYTES, Keyword, mask_row, posting
@@ -32,7 +32,7 @@ def add_study(access: Access, connection: Connection, row: bytes, keywords: Sequ
     if len(keywords) > ENTRIES_PER_STUDY:
         raise ValueError("more keywords than entries of a study")
     places = lengths(access, connection, keywords)
-    entries = []
+    entries: list[dict[str, bytes]] = []
     for list_key, place in places.items():
         token, mask = posting(list_key, place)
         entries.append({"token": token, "masked_row": mask_row(row, mask)})
@@ -40,7 +40,8 @@ def add_study(access: Access, connection: Connection, row: bytes, keywords: Sequ
         filler = access.randomness.bytes(2 * TOKEN_BYTES, "catalog/filler-entry")
         entries.append({"token": filler[:TOKEN_BYTES], "masked_row": filler[TOKEN_BYTES:]})
     # In the order of the tokens, which is no order: the fillers must not stand at the end.
-    insert_many(connection, postings, sorted(entries, key=lambda entry: entry["token"]))
+    entries.sort(key=lambda entry: entry["token"])
+    insert_many(connection, postings, entries)
     return places
 
 
@@ -111,8 +112,8 @@ def _present(connection: Connection, wanted: dict[bytes, list[int]]) -> dict[byt
     present: dict[bytes, set[int]] = {key: set() for key in wanted}
     tokens = list(places)
     for begin in range(0, len(tokens), CHUNK):
-        query = select(postings.c.token).where(postings.c.token.in_(tokens[begin : begin + CHUNK]))
-        for (token,) in connection.execute(query):
+        chunk = tokens[begin : begin + CHUNK]
+        for (token,) in fetch(connection.engine, [postings.c.token], postings.c.token, chunk, snapshot=connection):
             key, number = places[token]
             present[key].add(number)
     return present

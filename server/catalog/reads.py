@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -33,6 +34,8 @@ from server.model import InstancePath, InstanceRecord, SeriesRecord, StudyRecord
 _SERIES_NUMBER = "00200011"
 _INSTANCE_NUMBER = "00200013"
 CHUNK = 400
+_REVISIONS = 20_000
+"""So many studies' revisions are remembered."""
 _SERIES: Select[Any] = select(series.c.row, series.c.uid_token, series.c.sealed)
 _SHOWN = instances.c.rejected == 0
 # Statements are built once: building one takes longer than running it.
@@ -87,6 +90,18 @@ def series_of(access: Access, study_uid: str, series_uid: str | None = None) -> 
     )
 
 
+def series_at(access: Access, row: str) -> SeriesRecord | None:
+    """The series of this row (32 hexadecimal digits). Raises `SealBroken`."""
+    columns = [series.c.study, series.c.uid_token, series.c.sealed, studies.c.uid_token, studies.c.sealed]
+    query = select(*columns).join(studies, series.c.study == studies.c.row)
+    with access.reading() as connection:
+        found = connection.execute(query.where(series.c.row == bytes.fromhex(row))).one_or_none()
+    if found is None:
+        return None
+    lies_in, token, sealed, study_uid, study = found
+    return open_series(access, bytes.fromhex(row), token, sealed, open_study(access, lies_in, study_uid, study).record)
+
+
 def studies_at(access: Access, rows: Sequence[bytes]) -> dict[bytes, OpenedStudy]:
     """The studies in these rows, as far as they are there. Raises `SealBroken`."""
     found: dict[bytes, OpenedStudy] = {}
@@ -104,13 +119,25 @@ def unchanged(access: Access, revisions: Mapping[bytes, bytes]) -> bool:
     for begin in range(0, len(rows), CHUNK):
         columns = [studies.c.row, studies.c.uid_token, studies.c.sealed]
         for row, token, sealed in access.fetch(columns, studies.c.row, rows[begin : begin + CHUNK]):
-            value = access.open("studies", row, sealed)
-            if study_token(access, value["uid"]) != token:
-                raise SealBroken("a row of studies contradicts its columns")
-            if bytes.fromhex(value["revision"]) != revisions[row]:
+            if _revision(access, row, token, sealed) != revisions[row]:
                 return False
             found += 1
     return found == len(rows)
+
+
+def _revision(access: Access, row: bytes, token: bytes, sealed: bytes) -> bytes:
+    """The revision of a study's row. One that was opened before, to the byte, is not opened again."""
+    digest = hashlib.sha256(b"".join((row, token, sealed))).digest()
+    known = access.revisions.get(digest)
+    if known is not None:
+        return known
+    value = access.open("studies", row, sealed)
+    if study_token(access, value["uid"]) != token:
+        raise SealBroken("a row of studies contradicts its columns")
+    if len(access.revisions) >= _REVISIONS:
+        access.revisions.clear()
+    access.revisions[digest] = bytes.fromhex(value["revision"])
+    return access.revisions[digest]
 
 
 @dataclass(frozen=True, kw_only=True)

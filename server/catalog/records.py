@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Row, Select, insert, select, update
+from sqlalchemy import Connection, Row, Select, select, update
 
 from server.catalog.access import Access
+from server.catalog.database import insert_many, replace_sealed
 from server.catalog.schema import instances, series, studies
 from server.catalog.sealed_labels import labels_of
 from server.catalog.sealed_values import JSONObject, instance_value, series_value, study_value
@@ -188,7 +189,7 @@ def remembered_series(access: Access, row: bytes, token: bytes, sealed: bytes, s
 
 
 def insert_study(access: Access, connection: Connection, record: StudyRecord, sequence: int) -> None:
-    connection.execute(insert(studies).values(study_columns(access, record, sequence)))
+    insert_many(connection, studies, [study_columns(access, record, sequence)])
 
 
 def study_columns(access: Access, record: StudyRecord, sequence: int) -> dict[str, Any]:
@@ -198,7 +199,7 @@ def study_columns(access: Access, record: StudyRecord, sequence: int) -> dict[st
 
 
 def insert_series(access: Access, connection: Connection, record: SeriesRecord) -> None:
-    connection.execute(insert(series).values(series_columns(access, record)))
+    insert_many(connection, series, [series_columns(access, record)])
 
 
 def series_columns(access: Access, record: SeriesRecord) -> dict[str, Any]:
@@ -208,23 +209,25 @@ def series_columns(access: Access, record: SeriesRecord) -> dict[str, Any]:
     return {"row": row, "study": study, "uid_token": token, "sealed": sealed}
 
 
+def touched(access: Access, record: SeriesRecord) -> SeriesRecord:
+    """A series under another revision, which `write_series` writes in the same transaction."""
+    return replace(record, revision=bytes.fromhex(access.new_revision("series")))
+
+
+def write_series(access: Access, connection: Connection, record: SeriesRecord) -> None:
+    """Put a changed series in the place of the former one."""
+    row = bytes.fromhex(record.row)
+    replace_sealed(connection, series, row, access.seal("series", row, series_value(record), least=SERIES_BYTES))
+
+
 def _touched(access: Access, connection: Connection, record: InstanceRecord) -> InstanceRecord:
     """Give a series another revision, in the transaction in which an instance of it changes.
 
     Returns the instance with it. The series of `record` is as it was found in this very transaction.
     """
-    changed = replace(record.series, revision=bytes.fromhex(access.new_revision("series")))
-    row = bytes.fromhex(changed.row)
-    sealed = access.seal("series", row, series_value(changed), least=SERIES_BYTES)
-    connection.execute(update(series).where(series.c.row == row).values(sealed=sealed))
+    changed = touched(access, record.series)
+    write_series(access, connection, changed)
     return replace(record, series=changed)
-
-
-def insert_instance(
-    access: Access, connection: Connection, record: InstanceRecord, body_digest: bytes
-) -> InstanceRecord:
-    connection.execute(insert(instances).values(instance_columns(access, record, body_digest)))
-    return _touched(access, connection, record)
 
 
 def instance_columns(access: Access, record: InstanceRecord, body_digest: bytes) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from dataclasses import replace
 from sqlalchemy import Connection, insert, select
 
 from server.catalog.access import Access
-from server.catalog.database import reading
+from server.catalog.database import fetch, reading
 from server.catalog.reads import CHUNK, instance_in
 from server.catalog.records import hide_instance
 from server.catalog.schema import instances, rejections
@@ -44,8 +44,8 @@ def reject(
 def expected(access: Access, connection: Connection, study: StudyRecord, instance_uid: str) -> int:
     """The code of the note that rejected an instance of this study before it came, 0 without one."""
     token = _token(access, study, instance_uid)
-    sealed = connection.execute(select(rejections.c.sealed).where(rejections.c.token == token)).scalar()
-    return 0 if sealed is None else int(access.open("rejections", token, sealed)["code"])
+    found = fetch(connection.engine, [rejections.c.sealed], rejections.c.token, [token], snapshot=connection)
+    return int(access.open("rejections", token, found[0][0])["code"]) if found else 0
 
 
 def shown(access: Access, rows: Sequence[bytes]) -> set[bytes]:

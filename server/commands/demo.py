@@ -20,7 +20,7 @@ from server.demo.mount import mount
 from server.demo.users import demo_users, new_signing_key, public_key_set
 from server.errors import ConfigurationError
 from server.importing import import_body
-from server.ingest import Storer
+from server.incoming import Storer
 from server.services import Services, SystemRandomness, initialise, open_services
 from server.settings import DEMO_MARK, Settings
 from server.web.serving import Server

@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from server.commands.opening import data_option, services_of
 from server.importing import Imported, import_object
-from server.ingest import Storer
+from server.incoming import Storer
 from server.services import Services
 
 

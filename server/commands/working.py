@@ -20,6 +20,7 @@ from types import TracebackType
 
 from tqdm import tqdm
 
+from server.ahead import grant_series
 from server.bases import grant_wish
 from server.commands.opening import services_of
 from server.commands.supervise import UNEXPECTED
@@ -28,6 +29,7 @@ from server.model import ReviewReason
 from server.screen import delete_retired, drain, found_by, screen_again, screen_next
 from server.screening.detectors import Detectors, load
 from server.services import Services
+from server.sharing import LONGEST_REQUEST_SECONDS, forget_over
 from server.sweep import sweep
 from server.workers import Pace, at_work, note_pace, release_ended
 
@@ -99,9 +101,11 @@ class Worker:
         now = time.monotonic()
         try:
             grant_wish(self._services)
+            grant_series(self._services)
             if now - self._tidied >= _TIDY_SECONDS:
                 self._tidied = now
                 delete_retired(self._services)
+                forget_over(self._services, self._services.clock() - LONGEST_REQUEST_SECONDS)
             if now - self._swept >= _SWEEP_SECONDS:
                 self._swept = now
                 sweep(self._services)

@@ -132,7 +132,7 @@ def displayed(elements: Elements, level: MaskingLevel, names: Names) -> MaskedDa
 
 def _masker(elements: Elements, level: MaskingLevel, names: Names, shared: Shared) -> Masker:
     """The masker of a whole object. Raises `PolicyError` when level and names do not belong together."""
-    if level.pseudonyms is not names.replaces or (level.shift_dates and not names.shift_days):
+    if level.pseudonyms is not names.replaces or (level.shift_dates and not names.moves_dates):
         raise PolicyError("the level and the pseudonyms do not belong together")
     return Masker(
         level=level,

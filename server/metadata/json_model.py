@@ -46,12 +46,11 @@ class Writer:
 
     _written: dict[tuple[int, tuple[str, ...]], tuple[Element, bytes | None]] = field(default_factory=dict)
 
-    def write(self, masked: MaskedDataset, bulk: Bulk, more: Mapping[str, object]) -> bytes:
-        """What `to_json` gives, and `more` attributes behind it, as UTF-8."""
+    def attributes(self, masked: MaskedDataset, bulk: Bulk, more: Mapping[str, object]) -> list[bytes]:
+        """What `to_json` gives, and `more` attributes behind it, as UTF-8: each attribute by itself."""
         sets = character_sets(masked.elements, DEFAULT)
         found = [self._element(element, sets, bulk) for element in masked.elements.values()]
-        added = (f'"{tag}":'.encode() + orjson.dumps(value) for tag, value in more.items())
-        return b"{" + b",".join([*(one for one in found if one), *added]) + b"}"
+        return [*filter(None, found), *(f'"{tag}":'.encode() + orjson.dumps(value) for tag, value in more.items())]
 
     def _element(self, element: Element, sets: tuple[str, ...], bulk: Bulk) -> bytes | None:
         known = self._written.get((id(element), sets))

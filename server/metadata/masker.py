@@ -41,7 +41,7 @@ from server.metadata.pseudonyms import Names
 from server.metadata.required import NEEDS_VALUE, chosen, need
 from server.metadata.statistics import COMPRESSION_RATIO, STATISTICS, as_masked
 from server.metadata.tables import LOOKUP_TABLES, is_curve
-from server.metadata.values import allowed_count, count, dummy, fits, kept, shifted, whole
+from server.metadata.values import allowed_count, count, dummy, fits, kept, whole
 from server.model import ElementAction, IdentifierKind, MaskingLevel
 
 _DATA_SET_TRAILING_PADDING = 0xFFFCFFFC
@@ -276,8 +276,8 @@ class Masker:
     def _shifted(self, element: Element, sets: tuple[str, ...]) -> Element | None:
         if not self.level.shift_dates:
             return None
-        days, values = self.names.shift_days, texts(element, sets)
-        moved = [day for value in values if (day := shifted(element.vr, value, days, self.zone)) is not None]
+        values = texts(element, sets)
+        moved = [day for value in values if (day := self.names.moved(element.vr, value, self.zone)) is not None]
         return string_element(element.tag, element.vr, *moved) if len(moved) == len(values) else None
 
     def _dummy(self, element: Element, place: Place) -> Element | None:

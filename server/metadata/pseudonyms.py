@@ -17,11 +17,12 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Protocol
 
-from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+from cryptography.hazmat.primitives.ciphers import Cipher, CipherContext, algorithms, modes
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from server.errors import SealBroken
+from server.metadata.values import shifted
 from server.model import Identifier, IdentifierKind
 
 ROW_KEY_BYTES = 16
@@ -36,14 +37,17 @@ def domain_key(project_key: bytes, level_name: str) -> bytes:
 
 
 class Names(Protocol):
-    """What the masker asks for in place of identifiers. `replaces` says whether anything is replaced at all."""
+    """What the masker asks for in place of identifiers and dates. `replaces` and `moves_dates` say whether anything is
+    replaced, or moved, at all."""
 
     @property
     def replaces(self) -> bool: ...
     @property
-    def shift_days(self) -> int: ...
+    def moves_dates(self) -> bool: ...
     def uid(self, value: str) -> str: ...
     def identifier(self, kind: IdentifierKind, value: str) -> str: ...
+    def moved(self, vr: str, value: str, zone: int | None) -> str | None:
+        """A date (VR DA or DT) as this world tells it, as `values.shifted`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +62,7 @@ class Pseudonyms:
     row_keys: Mapping[Identifier, bytes] = field(repr=False)
     patient_row_key: bytes = field(repr=False)
     replaces: bool = True
+    moves_dates: bool = True
 
     def __post_init__(self) -> None:
         if len(self.domain_key) != 32 or len(self.patient_row_key) != ROW_KEY_BYTES or not self.replaces:
@@ -66,7 +71,7 @@ class Pseudonyms:
     def uid(self, value: str) -> str:
         """`2.25.` and the row key of this UID, enciphered, as a decimal integer (PS3.5 section B.2's form)."""
         row_key = self._row_key(Identifier(kind=IdentifierKind.UID, value=value))
-        return f"2.25.{int.from_bytes(_encipher(self._uid_key, row_key), 'big')}"
+        return f"2.25.{int.from_bytes(self._enciphered(IdentifierKind.UID, row_key), 'big')}"
 
     def identifier(self, kind: IdentifierKind, value: str) -> str:
         """The name of another identifier in capital letters and digits 2 to 7.
@@ -74,7 +79,10 @@ class Pseudonyms:
         26 characters for a patient, which can be reversed; 16 for the others, since VR SH holds no more, which cannot.
         """
         row_key = self._row_key(Identifier(kind=kind, value=value))
-        return _letters(_encipher(_kind_key(self.domain_key, kind), row_key), kind)
+        return _letters(self._enciphered(kind, row_key), kind)
+
+    def moved(self, vr: str, value: str, zone: int | None) -> str | None:
+        return shifted(vr, value, self.shift_days, zone)
 
     @cached_property
     def shift_days(self) -> int:
@@ -84,8 +92,15 @@ class Pseudonyms:
         return days if days < 0 else days + 1
 
     @cached_property
-    def _uid_key(self) -> bytes:
-        return _kind_key(self.domain_key, IdentifierKind.UID)
+    def _ciphers(self) -> dict[IdentifierKind, CipherContext]:
+        return {}
+
+    def _enciphered(self, kind: IdentifierKind, block: bytes) -> bytes:
+        """One block under the key of a kind; the blocks of this mode know nothing of each other."""
+        cipher = self._ciphers.get(kind)
+        if cipher is None:
+            cipher = self._ciphers[kind] = _encryptor(_kind_key(self.domain_key, kind))
+        return cipher.update(block)
 
     def _row_key(self, identifier: Identifier) -> bytes:
         row_key = self.row_keys.get(identifier)
@@ -99,6 +114,7 @@ class IdentityMapping:
     """The names for a level without pseudonyms: every value is its own, no date moves."""
 
     replaces: bool = False
+    moves_dates: bool = False
     shift_days: int = 0
 
     def uid(self, value: str) -> str:
@@ -106,6 +122,9 @@ class IdentityMapping:
 
     def identifier(self, kind: IdentifierKind, value: str) -> str:
         return value.rpartition("\x00")[2] if kind is IdentifierKind.PATIENT else value
+
+    def moved(self, vr: str, value: str, zone: int | None) -> str | None:
+        return shifted(vr, value, self.shift_days, zone)
 
 
 def row_key_of_uid(domain_key: bytes, pseudonym: str) -> bytes | None:
@@ -154,9 +173,8 @@ def _derive(key: bytes, label: str) -> bytes:
 
 # One block of AES on a random key that is never enciphered twice under different plaintexts is a permutation, which is
 # all that is wanted here; the weakness of the mode begins with the second block.
-def _encipher(key: bytes, block: bytes) -> bytes:
-    encryptor = Cipher(algorithms.AES256(key), modes.ECB()).encryptor()  # noqa: S305
-    return encryptor.update(block) + encryptor.finalize()
+def _encryptor(key: bytes) -> CipherContext:
+    return Cipher(algorithms.AES256(key), modes.ECB()).encryptor()  # noqa: S305
 
 
 def _decipher(key: bytes, block: bytes) -> bytes:

@@ -26,9 +26,10 @@ from server.pixels.description import PixelDescription
 from server.pixels.display import DisplayAttributes
 from server.pixels.encode import encode_jpeg
 from server.pixels.frame import Samples
+from server.pixels.levels import grey_table, looked_up_grey
 from server.pixels.notice import notice_in
 from server.pixels.redact import MaskedFrame, hides_all
-from server.pixels.render import MaskedPicture, grey_table, looked_up_grey
+from server.pixels.render import MaskedPicture
 from server.pixels.rows import BANDS, FlatRows, MaskedRows, band_rows, bands_under, boxes_over, redact_rows
 from server.pixels.splice import BLOCK, Grid, encoded_segments, gathered, spliced, starts
 
@@ -128,7 +129,7 @@ def base_of(
     numbers = b"".join((table.tobytes(), starts(stream).astype("<u4").tobytes(), _little(picked).tobytes()))
     height = band_rows(described.rows)
     tops = range(0, described.rows, height) if banded else ()
-    bands = [shuffled(_little(flat.samples[top : top + height]).reshape(-1), by_bytes=True) for top in tops]
+    bands = [shuffled(_little(flat.samples[top : top + height]).reshape(-1)) for top in tops]
     return [orjson.dumps(facts), numbers, stream, b"", b"", *bands, *[b""] * (BANDS - len(bands))]
 
 

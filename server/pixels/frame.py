@@ -42,20 +42,20 @@ def blank(description: PixelDescription, photometric_interpretation: str) -> Fra
     return Frame(samples=samples, photometric_interpretation=photometric_interpretation, description=description)
 
 
-def cleaned(samples: Samples, description: PixelDescription) -> Samples:
+def cleaned(samples: Samples, description: PixelDescription, *, into: Samples | None = None) -> Samples:
     """Return the samples with every bit outside the stored ones cleared, or sign-extended above for signed values.
 
-    A new array of the same shape and type unless there is nothing to clear (PS3.5 section 8.1.1).
+    A new array of the same shape and type, or `into`, unless there is nothing to clear (PS3.5 section 8.1.1).
     """
     if description.data_kind != "integer" or description.bits_stored == max(description.bits_allocated, 8):
         return samples
     shift = description.shift
     if not description.signed:
         mask = ((1 << description.bits_stored) - 1) << shift
-        masked: Samples = np.bitwise_and(samples, samples.dtype.type(mask))
+        masked: Samples = np.bitwise_and(samples, samples.dtype.type(mask), out=into)
         return masked
     above = description.bits_allocated - 1 - description.high_bit
-    result: Samples = np.left_shift(samples, above)
+    result: Samples = np.left_shift(samples, above, out=into)
     np.right_shift(result, above + shift, out=result)
     if shift:
         np.left_shift(result, shift, out=result)

@@ -16,7 +16,8 @@ Picture = NDArray[np.uint8]
 
 
 def with_notice(picture: Picture) -> Picture:
-    """A copy of a picture (rows, columns, channels) with the notice in its lower left corner, white on black.
+    """A picture (rows, columns, channels) with the notice in its lower left corner, white on black: the very one, or a
+    copy of one that is not to be written to.
 
     About a third of the width, in letters of 9 to 32 pixels; where these do not fit, one word; where that does not,
     nothing: nobody diagnoses on a picture of forty pixels. The words are the same whatever the picture shows.
@@ -24,7 +25,7 @@ def with_notice(picture: Picture) -> Picture:
     strip = notice_in(*picture.shape[:2])
     if not strip.size:
         return picture
-    noted = picture.copy()
+    noted = picture if picture.flags.writeable else picture.copy()
     noted[-strip.shape[0] :, : strip.shape[1]] = strip[:, :, np.newaxis]
     return noted
 

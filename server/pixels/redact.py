@@ -29,7 +29,8 @@ class MaskedFrame:
 
     `samples` as in `Frame`, read-only. `areas` are the masked boxes (top, left, bottom, right), half-open, clipped to
     the frame. `longest_side` bounds what may be shown of it, in pixels; None: as stored. `notice`: rendered pictures
-    of it say that they are masked. `outlines` are boxes that rendered pictures of it draw a line around.
+    of it say that they are masked. `outlines` are boxes that rendered pictures of it draw a line around. `unused_bits`:
+    something may be left in the bits that do not count.
     """
 
     samples: Samples
@@ -40,6 +41,7 @@ class MaskedFrame:
     longest_side: int | None
     notice: bool
     outlines: tuple[Box, ...]
+    unused_bits: bool
     maker: InitVar[object]
 
     def __post_init__(self, maker: object) -> None:
@@ -56,13 +58,15 @@ def redact(
     screened: bool,
     frame_number: int,
     key: bytes = b"",
+    consumed: bool = False,
 ) -> MaskedFrame:
     """Return the frame as `level` shows it; `regions` is the whole region set of the instance.
 
     Unless `screened`, `level.unscreened` is done to the whole frame. A region that is to be masked but does not fit the
     frame, or names a frame beyond the last, says that the set belongs to something else: then all is masked. `key` is
-    secret, one for each frame; without it what should be coarse is hidden wholly. The input is never changed. Raises
-    ValueError if `frame_number` is not 1 to the number of frames.
+    secret, one for each frame; without it what should be coarse is hidden wholly. The input is never changed, unless it
+    is `consumed`: then nobody looks at it again, and where its memory can be written to, the masks are drawn there.
+    Raises ValueError if `frame_number` is not 1 to the number of frames.
     """
     described = frame.description
     if not 1 <= frame_number <= described.number_of_frames:
@@ -72,9 +76,10 @@ def redact(
     if planned.coarse and not (key and level.coarse_blocks):
         boxes = {(0, 0, described.rows, described.columns): RegionStyle.FILL}
     windows = () if planned.coarse else planned.windows
-    samples = frame.samples if level.keep_unused_bits else cleaned(frame.samples, described)
+    own = _own(frame.samples) if consumed else None
+    samples = frame.samples if level.keep_unused_bits else cleaned(frame.samples, described, into=own)
     if boxes or planned.flat or planned.coarse:
-        if samples is frame.samples:
+        if own is None and samples is frame.samples:
             samples = samples.copy()
         canvas = Canvas(
             samples=samples,
@@ -101,8 +106,18 @@ def redact(
         longest_side=level.longest_side,
         notice=level.masked_notice,
         outlines=outlines(regions, described.rows, described.columns, frame_number) if level.outline_regions else (),
+        unused_bits=level.keep_unused_bits,
         maker=_MAKER,
     )
+
+
+def _own(samples: Samples) -> Samples | None:
+    """The samples to draw on; None where their memory is not to be written to, as that of an immutable value."""
+    try:
+        samples.setflags(write=True)
+    except ValueError:
+        return None
+    return samples
 
 
 def told_padding(level: MaskingLevel, described: PixelDescription) -> tuple[int, int] | None:

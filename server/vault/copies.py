@@ -16,7 +16,7 @@ from pathlib import Path
 
 from server.errors import SealBroken
 from server.model import ObjectReference, Randomness
-from server.vault.envelope import NONCE_BYTES, derive, open_value, seal_value
+from server.vault.envelope import NONCE_BYTES, derive, open_large_value, seal_value
 
 _NAME = re.compile(r"[0-9a-f]{32}", re.ASCII)
 _LOG = logging.getLogger("safelight.copies")
@@ -33,7 +33,7 @@ class SealedCopies:
         self._randomness = randomness
         self._form = form
 
-    def get(self, study_key: bytes, reference: ObjectReference, number: int) -> bytes | None:
+    def get(self, study_key: bytes, reference: ObjectReference, number: int) -> memoryview | None:
         """The copy of frame `number` (from 1) of an object; None if there is none that authenticates as this one's."""
         path = self._directory(reference.name) / str(number)
         try:
@@ -41,7 +41,7 @@ class SealedCopies:
         except OSError:
             return None
         try:
-            return open_value(derive(study_key, "fast copy"), sealed, self._context(reference, number))
+            return open_large_value(derive(study_key, "fast copy"), sealed, self._context(reference, number))
         except SealBroken:
             _LOG.warning("a fast copy does not authenticate and is removed")
             path.unlink(missing_ok=True)

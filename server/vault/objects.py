@@ -10,14 +10,14 @@ import errno
 import math
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from server.errors import Conflict, SealBroken
 from server.model import ObjectReference, Randomness
 from server.model.readable import Readable
-from server.vault.envelope import SALT_BYTES, OpenedHead, head_size, open_head, seal_segments, smallest_size
+from server.vault.envelope import SALT_BYTES, OpenedHead, head_size, open_head, seal_segments, smallest_size, uncleared
 
 _NAME = re.compile(r"[0-9a-f]{32}", re.ASCII)
 _SHARD = re.compile(r"[0-9a-f]{2}", re.ASCII)
@@ -28,11 +28,15 @@ _CREATE_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOL
 
 
 class ObjectStore:
-    """The sealed objects below one directory, as `<root>/<first two digits>/<name>`. Holds no key and no state."""
+    """The sealed objects below one directory, as `<root>/<first two digits>/<name>`. Holds no key.
+
+    Of its state it knows only which of the directories it has made durable itself, which they stay.
+    """
 
     def __init__(self, root: Path, randomness: Randomness) -> None:
         self._root = root
         self._randomness = randomness
+        self._durable: set[str] = set()
 
     def put(
         self, study_key: bytes, kind: str, segments: Sequence[bytes | memoryview | Readable], *, version: int = 1
@@ -44,13 +48,41 @@ class ObjectStore:
         random name is taken (a broken random source: nothing is sealed a second time), `OSError` when the disk
         refuses. Then no temporary file is left, and at most an orphan that `names` shows and nothing refers to.
         """
+        reference = self.write(study_key, kind, segments, version=version)
+        self.settle([reference])
+        return reference
+
+    def write(
+        self,
+        study_key: bytes,
+        kind: str,
+        segments: Sequence[bytes | memoryview | Readable],
+        *,
+        version: int = 1,
+        beside: ObjectReference | None = None,
+    ) -> ObjectReference:
+        """As `put`, but the object's name is durable only after `settle`: for several that are settled together.
+
+        It comes into the same directory as `beside`, if that is given.
+        """
         if not kind or version < 1:
             raise ValueError("an object has a kind and a version of at least 1")
         name = self._randomness.bytes(16, f"object name {kind}").hex()
+        if beside is not None:
+            name = beside.name[:2] + name[2:]
         salt = self._randomness.bytes(SALT_BYTES, f"object salt {kind}")
         reference = ObjectReference(name=name, kind=kind, version=version, segments=len(segments))
         self._write(self._path(reference), seal_segments(study_key, reference, segments, salt))
         return reference
+
+    def settle(self, references: Iterable[ObjectReference]) -> None:
+        """Make the names of these objects durable; then they are as after `put`. Raises `OSError`."""
+        shards = {reference.name[:2] for reference in references}
+        for shard in sorted(shards):
+            _sync_directory(self._root / shard)
+        if not shards <= self._durable:
+            _sync_directory(self._root)
+            self._durable |= shards
 
     def open_segment(self, study_key: bytes, reference: ObjectReference, index: int) -> bytes:
         """Return segment `index` (from 0), reading nothing but the head and that one segment.
@@ -62,6 +94,22 @@ class ObjectStore:
             raise IndexError("the object has no such segment")
         with self._opened(study_key, reference) as (descriptor, head):
             return _read_segment(descriptor, head, index)
+
+    def open_segments(self, study_key: bytes, reference: ObjectReference, indices: Iterable[int]) -> list[bytes]:
+        """Return several segments, in the order of `indices`, of a file opened once. Raises as `open_segment`."""
+        wanted = list(indices)
+        if not all(0 <= index < reference.segments for index in wanted):
+            raise IndexError("the object has no such segment")
+        with self._opened(study_key, reference) as (descriptor, head):
+            return [_read_segment(descriptor, head, index) for index in wanted]
+
+    def open_large_segment(self, study_key: bytes, reference: ObjectReference, index: int) -> memoryview:
+        """As `open_segment`, in memory of its own that may be written to, as what has many megabytes is masked."""
+        if not 0 <= index < reference.segments:
+            raise IndexError("the object has no such segment")
+        with self._opened(study_key, reference) as (descriptor, head):
+            offset, length = head.span(index)
+            return head.open_large_segment(index, _read_large(descriptor, length, offset))
 
     def open_all(self, study_key: bytes, reference: ObjectReference) -> list[bytes]:
         """Return all segments in order. Raises `SealBroken` as `open_segment` does."""
@@ -111,14 +159,12 @@ class ObjectStore:
         return self._root / reference.name[:2] / reference.name
 
     def _write(self, path: Path, pieces: Iterator[bytes]) -> None:
-        self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
-        path.parent.mkdir(mode=0o700, exist_ok=True)
         temporary = path.with_name(path.name + ".part")
         try:
             # A taken name is refused before sealing: the same name may well come with the same salt.
             if os.path.lexists(path):
                 raise FileExistsError
-            descriptor = os.open(temporary, _CREATE_FLAGS, 0o600)
+            descriptor = self._create(temporary)
         except FileExistsError:
             raise Conflict("a random object name is already taken") from None
         try:
@@ -132,8 +178,16 @@ class ObjectStore:
             raise Conflict("a random object name is already taken") from None
         finally:
             temporary.unlink(missing_ok=True)
-        _sync_directory(path.parent)
-        _sync_directory(self._root)
+
+    def _create(self, path: Path) -> int:
+        try:
+            return os.open(path, _CREATE_FLAGS, 0o600)
+        except FileNotFoundError:
+            # Whoever makes a directory, or finds one that vanished, has its name to make durable again.
+            self._durable.discard(path.parent.name)
+            self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
+            path.parent.mkdir(mode=0o700, exist_ok=True)
+            return os.open(path, _CREATE_FLAGS, 0o600)
 
     @contextmanager
     def _opened(self, study_key: bytes, reference: ObjectReference) -> Iterator[tuple[int, OpenedHead]]:
@@ -174,6 +228,21 @@ def _read(descriptor: int, count: int, offset: int) -> bytes:
         pieces.append(piece)
         count, offset = count - len(piece), offset + len(piece)
     return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+
+def _read_large(descriptor: int, count: int, offset: int) -> memoryview:
+    """As `_read`, into memory that nobody has cleared first."""
+    into = uncleared(count)
+    at = 0
+    while at < count:
+        try:
+            done = os.preadv(descriptor, [into[at:]], offset + at)
+        except OSError as error:
+            raise _unreadable(error) from None
+        if not done:
+            raise SealBroken("a sealed object ends before its time")
+        at += done
+    return into
 
 
 def _unreadable(error: OSError) -> SealBroken:

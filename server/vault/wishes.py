@@ -1,6 +1,8 @@
-"""Which films lack a base rendition that an answer had use for: told by whoever answers, taken by an idle worker.
+"""Which films lack a base rendition that an answer had use for, or which series what is masked ahead of them: told by
+whoever answers, taken by an idle worker.
 
-A wish is an empty file named by the film's random row in the catalogue. It says nothing, and nothing is lost with it.
+A wish is an empty file named by the film's or the series' random row in the catalogue. It says nothing, and nothing is
+lost with it.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ class Wishes:
         self._root = root
 
     def put(self, row: str) -> None:
-        """Wish for the film of this row (32 hexadecimal digits). Where a thousand wait already, nothing is wished."""
+        """Wish for what has this row (32 hexadecimal digits). Where a thousand wait already, nothing is wished."""
         if not _ROW.fullmatch(row):
             raise ValueError("a row has 32 hexadecimal digits")
         path = self._root / row

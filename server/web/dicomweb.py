@@ -24,7 +24,7 @@ from server.negotiate import (
     choose,
     parse_media_type,
 )
-from server.outcomes import NotStored, Stored, response
+from server.outcomes import NotStored, response
 from server.query import SearchLevel, parse_query
 from server.services import Services
 from server.spool import received
@@ -102,17 +102,8 @@ def _store(services: Services, ask: Ask, study: str | None = None) -> Representa
         objects = assemble.objects(parameters.get("type", assemble.DICOM).lower(), parts)
     else:
         raise UnsupportedMediaType
-    outcomes = [_stored(services, ask, storer, one, study) for one in objects]
+    outcomes = ingest.store_all(services, ask, storer, objects, study=study)
     return response(services.settings.public_url, outcomes, study, xml=choice.media_type == assemble.XML)
-
-
-def _stored(
-    services: Services, ask: Ask, storer: ingest.Storer, one: assemble.Assembled | NotStored, study: str | None
-) -> Stored | NotStored:
-    if isinstance(one, NotStored):
-        return ingest.noted(services, ask, one)
-    outcome = ingest.store(services, ask, storer, one.body, study=study)
-    return replace(outcome, warning=one.warning) if isinstance(outcome, Stored) else outcome
 
 
 def _body(services: Services) -> Readable:

@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Protocol
 from unittest.mock import patch
 
 HERE = Path(__file__).resolve().parent
@@ -55,6 +56,12 @@ class Figure:
     rows: float
     size: float
     status: str
+
+
+class Asks(Protocol):
+    """Whoever can be asked for a path: seconds of wall and CPU, the status and the body."""
+
+    def ask(self, path: str) -> tuple[float, float, int, bytes]: ...
 
 
 class Client:
@@ -108,7 +115,7 @@ def measured(client: Client, name: str, paths: Iterator[str]) -> Figure:
     )
 
 
-def questions(client: Client, studies: int) -> Iterator[tuple[str, Callable[[int], str]]]:
+def questions(client: Asks, studies: int) -> Iterator[tuple[str, Callable[[int], str]]]:
     """Each kind, with the path of its n-th question; values are those that the role is shown."""
     seen = orjson.loads(client.ask("/dicomweb/studies?limit=100&offset=20")[3] or b"[]")
     seen = seen or orjson.loads(client.ask("/dicomweb/studies?limit=100")[3])
@@ -218,17 +225,18 @@ def filled(place: Path, studies: int, database: str | None) -> Iterator[House]:
         if not known:
             began = time.perf_counter()
             house.close()
-            made.fill(house, _tables(house), studies)
+            made.fill(house.services.catalog._access, tables(house.settings.database), studies)
             print(f"filled with {studies} studies in {time.perf_counter() - began:.0f} s", flush=True)
             house.reopen()
             (place / "complete").touch()
-        file = place / "data" / "catalog.sqlite"
-        print(f"the database takes {file.stat().st_size / 1e9:.2f} GB", flush=True)
+        if database is None:
+            size = (place / "data" / "catalog.sqlite").stat().st_size
+            print(f"the database takes {size / 1e9:.2f} GB", flush=True)
         yield house
 
 
-def _tables(house: House) -> made.Tables:
-    address = make_url(house.settings.database)
+def tables(database: str) -> made.Tables:
+    address = make_url(database)
     if address.drivername.startswith("sqlite"):
         return made.SqliteTables(str(address.database))
     return made.PostgresTables(
@@ -243,6 +251,8 @@ def main() -> None:
     parser.add_argument("--postgres", action="store_true")
     parser.add_argument("--only")
     told = parser.parse_args()
+    if told.postgres and told.at:
+        parser.error("the server is gone afterwards, and what was filled with it")
     with ExitStack() as stack:
         place = told.at or Path(stack.enter_context(tempfile.TemporaryDirectory()))
         for count in told.instances:

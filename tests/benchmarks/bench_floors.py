@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import cv2
+import imagecodecs
 import numpy as np
 import orjson
 import pydicom
@@ -31,11 +34,43 @@ def frame(file: Path) -> bytes:
     return _CIPHER.decrypt(_NONCE, file.read_bytes(), None)
 
 
-def picture(file: Path, rows: int, columns: int) -> bytes:
-    samples = np.frombuffer(frame(file), "<u2").reshape(rows, columns)
-    table = np.clip(np.arange(65536) / 4095 * 255, 0, 255).astype(np.uint8)
-    grey = cv2.LUT(samples, table)
-    encoded: bytes = simplejpeg.encode_jpeg(np.ascontiguousarray(grey)[:, :, None], 90, "GRAY", "Gray", False)  # noqa: FBT003
+def picture(file: Path, rows: int, columns: int, decode: Callable[[bytes], bytes] = bytes) -> bytes:
+    samples = np.frombuffer(decode(frame(file)), "<u2").reshape(rows, columns)
+    return _grey(cv2.LUT(samples, _table()))
+
+
+def viewport(file: Path, rows: int, columns: int, side: int, decode: Callable[[bytes], bytes] = bytes) -> bytes:
+    """Halved while that is exact, then brought to its size, and only then looked up."""
+    samples = np.frombuffer(decode(frame(file)), "<u2").reshape(rows, columns)
+    part = side / max(rows, columns)
+    height, width = round(rows * part), round(columns * part)
+    while not (samples.shape[0] % 2 or samples.shape[1] % 2) and samples.shape[0] >= 2 * height:
+        samples = cv2.resize(samples, (samples.shape[1] // 2, samples.shape[0] // 2), interpolation=cv2.INTER_AREA)
+    small = cv2.resize(samples, (width, height), interpolation=cv2.INTER_AREA)
+    return _grey(cv2.LUT(small, _table()))
+
+
+def colour(file: Path, rows: int, columns: int) -> bytes:
+    samples = np.frombuffer(frame(file), np.uint8).reshape(rows, columns, 3)
+    encoded: bytes = simplejpeg.encode_jpeg(samples, 90, "RGB", "444", False)  # noqa: FBT003
+    return encoded
+
+
+def packed(samples: bytes) -> bytes:
+    return bytes(imagecodecs.blosc_encode(samples, compressor="lz4", level=1, shuffle=2, typesize=2, numthreads=1))
+
+
+def unpacked(content: bytes) -> bytes:
+    return bytes(imagecodecs.blosc_decode(content, numthreads=1))
+
+
+@cache
+def _table() -> np.ndarray[tuple[int], np.dtype[np.uint8]]:
+    return np.clip(np.arange(65536) / 4095 * 255, 0, 255).astype(np.uint8)
+
+
+def _grey(picture: np.ndarray[Any, Any]) -> bytes:
+    encoded: bytes = simplejpeg.encode_jpeg(np.ascontiguousarray(picture)[:, :, None], 90, "GRAY", "Gray", False)  # noqa: FBT003
     return encoded
 
 

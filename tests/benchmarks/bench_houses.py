@@ -19,7 +19,7 @@ from house import NOW, House
 from pydicom.dataset import Dataset
 from tqdm import tqdm
 
-from server.catalog.register import NewInstance
+from server.catalog.new_instance import NewInstance
 from server.metadata.attributes import Attributes, dataset_from_attributes
 from server.metadata.identifiers import identifiers
 from server.model import Identifier, InstancePath, ObjectReference, PatientIdentity, StudyLabels

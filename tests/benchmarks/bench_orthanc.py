@@ -77,7 +77,7 @@ def run(peer: Peer, requests: Sequence[Request], clients: int, seconds: float) -
             response.read()
             with lock:
                 done[0] += 1
-                if response.status != 200:
+                if response.status not in (200, 204):
                     failures.append(f"{peer.name} {response.status} {request.path}")
         connection.close()
 

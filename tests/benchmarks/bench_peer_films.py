@@ -17,6 +17,7 @@ from pydicom import uid as uids
 from pydicom.data import get_testdata_file
 from pydicom.dataset import Dataset
 
+from server.ahead import grant_series
 from server.bases import keep_bases
 from server.catalog.screening_queue import Outcome
 from server.develop import REGIONS, decoded_frame, unseal
@@ -126,5 +127,8 @@ def settle(services: Services) -> int:
         finished = services.catalog.finish(record.row, "bench", outcome)
         if finished is not None:
             keep_bases(services, finished)
+            services.series_wishes.put(finished.series.row)
         done += 1
+    while grant_series(services):
+        pass
     return done

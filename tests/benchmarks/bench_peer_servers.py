@@ -16,7 +16,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -137,15 +137,20 @@ def _unmask() -> None:
 
 
 def _unseal() -> None:
-    decrypt, known = envelope._decrypt, dict[bytes, bytes]()
+    known = dict[bytes, Any]()
 
-    def once(cipher: Any, nonce: bytes, sealed: bytes | memoryview, context: bytes) -> bytes:
-        tag = bytes(sealed[-16:])
-        if tag not in known:
-            known[tag] = decrypt(cipher, nonce, sealed, context)
-        return known[tag]
+    def once(decrypt: Callable[..., Any]) -> Callable[..., Any]:
+        def opened(cipher: Any, nonce: bytes, sealed: bytes | memoryview, context: bytes) -> Any:
+            tag = bytes(sealed[-16:])
+            if tag not in known:
+                known[tag] = decrypt(cipher, nonce, sealed, context)
+            return known[tag]
 
-    envelope._decrypt = once
+        return opened
+
+    envelope._decrypt = once(envelope._decrypt)
+    # What is masked in place is the same when it is masked again.
+    envelope._decrypt_large = once(envelope._decrypt_large)
 
 
 def serve(data: Path, port: int, chain: str) -> None:
@@ -186,7 +191,7 @@ def orthanc_program(root: Path | None) -> tuple[Path, Path] | None:
 @contextmanager
 def orthanc(program: Path, plugins: Path, scratch: Path, port: int) -> Iterator[Peer]:
     """Orthanc as its handbook has it for DICOMweb, unmasked, in the clear, without a token."""
-    (scratch / "orthanc").mkdir()
+    (scratch / "orthanc").mkdir(exist_ok=True)
     configuration = {
         "Name": "PEER", "StorageDirectory": str(scratch / "orthanc"), "HttpPort": port, "DicomServerEnabled": False,
         "RemoteAccessAllowed": False, "AuthenticationEnabled": False, "KeepAlive": True, "StorageCompression": False,

@@ -89,8 +89,11 @@ def rows(house: House) -> Iterator[tuple[str, Callable[[int], object], int]]:
     yield "STOW of a slice", stored, 8
 
 
-def call(house: House, path: str, token: str, accept: str) -> bytes:
-    """The body of an answer, by way of no client: what a client takes is not the server's."""
+def call(house: House, path: str, token: str, accept: str, *, held: str = "") -> bytes:
+    """The body of an answer, by way of no client: what a client takes is not the server's.
+
+    `held` is an entity tag of what the caller has, or "*": then nothing of it is sent.
+    """
     path, _, query = path.partition("?")
     said: list[str] = []
     environ: dict[str, object] = {
@@ -105,6 +108,7 @@ def call(house: House, path: str, token: str, accept: str) -> bytes:
         "HTTP_HOST": "127.0.0.1:8080",
         "HTTP_AUTHORIZATION": f"Bearer {token}",
         "HTTP_ACCEPT": accept,
+        **({"HTTP_IF_NONE_MATCH": held} if held else {}),
         "wsgi.version": (1, 0),
         "wsgi.url_scheme": "http",
         "wsgi.input": io.BytesIO(),
@@ -117,7 +121,7 @@ def call(house: House, path: str, token: str, accept: str) -> bytes:
 
     with closing(cast(Any, house.app)(environ, start)) as answer:
         body = b"".join(answer)
-    assert said[0].startswith("200"), body
+    assert said[0].startswith("304" if held else "200"), body
     return body
 
 

@@ -13,7 +13,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from house import NOW, House
+from house import NOW
 from pg8000.dbapi import Connection as Postgres
 from tqdm import tqdm
 
@@ -98,9 +98,8 @@ def _copied(value: object) -> str:
     return f"\\\\x{value.hex()}" if isinstance(value, bytes) else str(value)
 
 
-def fill(house: House, tables: Tables, studies: int) -> None:
+def fill(access: Access, tables: Tables, studies: int) -> None:
     """Catalogue `studies` studies of `INSTANCES` instances each."""
-    access: Access = house.services.catalog._access
     lists: dict[bytes, int] = defaultdict(int)
     for start in tqdm(range(0, studies, _BATCH), desc=f"cataloguing {studies * INSTANCES} instances", unit=" batches"):
         rows: dict[str, list[Row]] = defaultdict(list)
@@ -137,6 +136,18 @@ def accession_of(number: int) -> str:
     return f"A{number:08d}"
 
 
+def series_uid(number: int, place: int) -> str:
+    return f"2.25.{int.from_bytes(_drawn(f'series/{number}/{place}'), 'big')}"
+
+
+def film_uid(number: int, place: int, within: int) -> str:
+    return f"2.25.{int.from_bytes(_drawn(f'film/{number}/{place}/{within}'), 'big')}"
+
+
+def modality_of(number: int) -> str:
+    return _MODALITIES[_drawn(f"kind/{number}")[6] % len(_MODALITIES)]
+
+
 def _drawn(name: str) -> bytes:
     return hashlib.blake2b(name.encode(), digest_size=16).digest()
 
@@ -158,7 +169,7 @@ def _study(access: Access, lists: dict[bytes, int], rows: dict[str, list[Row]], 
         "0020000D": {"vr": "UI", "Value": [uid]},
         "00200010": {"vr": "SH", "Value": [f"S{number:07d}"]},
     }
-    modality = _MODALITIES[drawn[6] % len(_MODALITIES)]
+    modality = modality_of(number)
     elements = dataset_from_attributes(attributes)
     known = {one: _row_key(one) for one in identifiers(elements)}
     study = StudyRecord(
@@ -206,7 +217,7 @@ def _series(
     modality: str,
 ) -> None:
     number, place = at
-    uid = f"2.25.{int.from_bytes(_drawn(f'series/{number}/{place}'), 'big')}"
+    uid = series_uid(number, place)
     attributes: Attributes = {
         "00080060": {"vr": "CS", "Value": [modality]},
         "0008103E": {"vr": "LO", "Value": [("PA", "LATERAL")[place]]},
@@ -224,10 +235,10 @@ def _series(
     rows["series"].append(series_columns(access, series))
     for within in range(INSTANCES // SERIES):
         name = f"{number}/{place}/{within}"
-        film_uid = f"2.25.{int.from_bytes(_drawn(f'film/{name}'), 'big')}"
+        its_uid = film_uid(number, place, within)
         film: Attributes = {
             "00080016": {"vr": "UI", "Value": ["1.2.840.10008.5.1.4.1.1.1.1"]},
-            "00080018": {"vr": "UI", "Value": [film_uid]},
+            "00080018": {"vr": "UI", "Value": [its_uid]},
             "00200013": {"vr": "IS", "Value": [within + 1]},
             "00280010": {"vr": "US", "Value": [2500]},
             "00280011": {"vr": "US", "Value": [3000]},
@@ -235,7 +246,7 @@ def _series(
         }
         instance = InstanceRecord(
             row=_drawn(f"row/film/{name}").hex(),
-            path=InstancePath(study=study.study_instance_uid, series=uid, instance=film_uid),
+            path=InstancePath(study=study.study_instance_uid, series=uid, instance=its_uid),
             series=series,
             sop_class_uid="1.2.840.10008.5.1.4.1.1.1.1",
             transfer_syntax_uid="1.2.840.10008.1.2.1",
@@ -245,7 +256,7 @@ def _series(
             regions=ObjectReference(name=_drawn(f"regions/{name}").hex(), kind="regions", version=1, segments=1),
             revision=_drawn(f"revision/film/{name}"),
             attributes=film,
-            row_keys=_with(known, study, film_uid),
+            row_keys=_with(known, study, its_uid),
         )
         rows["instances"].append(instance_columns(access, instance, hashlib.sha256(name.encode()).digest()))
 

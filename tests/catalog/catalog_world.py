@@ -11,7 +11,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -21,13 +21,45 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from sqlalchemy import Engine
 
-from server.catalog import Catalog, NewInstance
-from server.errors import SealBroken
-from server.model import Identifier, IdentifierKind, InstancePath, ObjectReference, PatientIdentity, StudyLabels
+from server.catalog import Catalog, NewInstance, identifiers
+from server.catalog.database import writing
+from server.errors import Overtaken, SealBroken
+from server.model import (
+    Identifier,
+    IdentifierKind,
+    InstancePath,
+    InstanceRecord,
+    ObjectReference,
+    PatientIdentity,
+    StudyLabels,
+)
 
 INDEX_KEY = bytes(range(32))
 PATIENT = PatientIdentity(issuer="MUSTERKRANKENHAUS", patient_id="MUSTER-4711")
 LABELS = StudyLabels(stored_by="technologist-1", stored_department="radiology", stored_at=1_700_000_000.25)
+
+
+def row_keys(catalog: Catalog, wanted: Mapping[Identifier, str], *, study_uid: str) -> Mapping[Identifier, bytes]:
+    """Draw row keys and write them down by themselves, as a store does with what it registers."""
+    while True:
+        known = catalog.look(instance_uids=(), study_uids=[study_uid], wanted=wanted)
+        keys = catalog.draw(wanted, known.row_keys, {})
+        try:
+            with writing(catalog._access.engine) as connection:
+                identifiers.keep(catalog._access, connection, [(keys, study_uid not in known.studies)])
+        except Overtaken:
+            continue
+        return keys.every
+
+
+def stored(
+    catalog: Catalog, new: NewInstance, wanted: Mapping[Identifier, str], make: Callable[[str], bytes]
+) -> InstanceRecord:
+    """Register an instance as a store does: with what it draws for it, in one transaction."""
+    known = catalog.look(instance_uids=(), study_uids=[new.path.study], wanted=wanted)
+    keys = catalog.draw(wanted, known.row_keys, {})
+    fresh = None if new.path.study in known.study_keys else catalog.new_study_key(new.path.study, make)
+    return catalog.register(replace(new, study_row_keys=keys.every, keys=keys, study_key=fresh)).instance
 
 
 class AesSealer:

@@ -1,9 +1,10 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 
 import pytest
-from catalog_world import INDEX_KEY, AesSealer, Repeatable, new_catalog, new_instance
+from catalog_world import INDEX_KEY, AesSealer, Repeatable, new_catalog, new_instance, row_keys
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine, func, select, update
@@ -28,11 +29,11 @@ def count(engine: Engine) -> int:
 
 
 def test_a_row_key_is_drawn_once(catalog: Catalog) -> None:
-    first = catalog.row_keys(WANTED, study_uid="2.25.1")
+    first = row_keys(catalog, WANTED, study_uid="2.25.1")
     assert list(first) == list(WANTED)
     assert {len(key) for key in first.values()} == {16}
     assert len(set(first.values())) == 3
-    again = catalog.row_keys({**WANTED, OTHER: "uid/other"}, study_uid="2.25.1")
+    again = row_keys(catalog, {**WANTED, OTHER: "uid/other"}, study_uid="2.25.1")
     assert {identifier: again[identifier] for identifier in WANTED} == first
     assert catalog.find_row_keys([*WANTED]) == first
     assert catalog.find_row_keys([Identifier(kind=IdentifierKind.UID, value="2.25.3")]) == {}
@@ -41,35 +42,35 @@ def test_a_row_key_is_drawn_once(catalog: Catalog) -> None:
 def test_a_row_key_comes_from_its_label_and_not_from_the_value(engine: Engine) -> None:
     randomness = Repeatable()
     catalog = Catalog(engine, sealer=AesSealer(), index_key=INDEX_KEY, randomness=randomness)
-    keys = catalog.row_keys(WANTED, study_uid="2.25.1")
+    keys = row_keys(catalog, WANTED, study_uid="2.25.1")
     expected = Repeatable()
     assert keys == {identifier: expected.bytes(16, f"row-key/{label}") for identifier, label in WANTED.items()}
     assert set(randomness.drawn) == {f"row-key/{label}" for label in WANTED.values()}
 
 
 def test_a_row_key_tells_its_identifier(catalog: Catalog) -> None:
-    for identifier, key in catalog.row_keys(WANTED, study_uid="2.25.1").items():
+    for identifier, key in row_keys(catalog, WANTED, study_uid="2.25.1").items():
         assert catalog.identifier_of(key) == identifier
     assert catalog.identifier_of(b"\x00" * 16) is None
     assert catalog.identifier_of(b"") is None
 
 
 def test_a_patient_seen_before_adds_as_many_rows_as_a_new_one(catalog: Catalog, engine: Engine) -> None:
-    catalog.row_keys({PATIENT: "patient", UID: "uid"}, study_uid="2.25.1")
+    row_keys(catalog, {PATIENT: "patient", UID: "uid"}, study_uid="2.25.1")
     assert count(engine) == 2
     catalog.register(new_instance(study=1))
-    catalog.row_keys({PATIENT: "patient", OTHER: "uid"}, study_uid="2.25.2")
+    row_keys(catalog, {PATIENT: "patient", OTHER: "uid"}, study_uid="2.25.2")
     assert count(engine) == 4
     catalog.register(new_instance(study=2))
-    catalog.row_keys({PATIENT: "patient", OTHER: "uid"}, study_uid="2.25.2")
+    row_keys(catalog, {PATIENT: "patient", OTHER: "uid"}, study_uid="2.25.2")
     assert count(engine) == 4
 
 
 def test_races_draw_one_key(engine: Engine) -> None:
-    drawn: list[dict[Identifier, bytes]] = []
+    drawn: list[Mapping[Identifier, bytes]] = []
 
     def draw(worker: int) -> None:
-        drawn.append(new_catalog(engine, seed=str(worker)).row_keys(WANTED, study_uid="2.25.1"))
+        drawn.append(row_keys(new_catalog(engine, seed=str(worker)), WANTED, study_uid="2.25.1"))
 
     threads = [threading.Thread(target=draw, args=(worker,)) for worker in range(6)]
     for thread in threads:
@@ -81,7 +82,7 @@ def test_races_draw_one_key(engine: Engine) -> None:
 
 
 def test_swapped_rows_are_noticed(catalog: Catalog, engine: Engine) -> None:
-    keys = catalog.row_keys({UID: "a", OTHER: "b"}, study_uid="2.25.1")
+    keys = row_keys(catalog, {UID: "a", OTHER: "b"}, study_uid="2.25.1")
     with reading(engine) as connection:
         one, two = connection.execute(select(identifiers)).all()
     with writing(engine) as connection:
@@ -97,7 +98,7 @@ def test_swapped_rows_are_noticed(catalog: Catalog, engine: Engine) -> None:
 
 
 def test_a_row_sealed_for_another_identifier_is_noticed(catalog: Catalog, engine: Engine) -> None:
-    keys = catalog.row_keys({UID: "a"}, study_uid="2.25.1")
+    keys = row_keys(catalog, {UID: "a"}, study_uid="2.25.1")
     with reading(engine) as connection:
         token = connection.execute(select(identifiers.c.value_token)).scalar_one()
     forged = catalog._access.seal("identifiers", token, ["uid", OTHER.value, keys[UID].hex()], least=256)

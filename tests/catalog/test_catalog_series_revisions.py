@@ -15,7 +15,7 @@ from sqlalchemy import Engine, select, text, update
 import server.catalog
 from server.catalog import Catalog
 from server.catalog.database import reading, writing
-from server.catalog.register import Duplicate, Registered
+from server.catalog.new_instance import Duplicate, Registered
 from server.catalog.schema import instances, series
 from server.catalog.screening_queue import ATTEMPTS, Outcome
 from server.model import Choice, Consent, InstanceRecord, ReviewReason, ScreeningState

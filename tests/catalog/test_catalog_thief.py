@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from catalog_world import INDEX_KEY, LABELS, Repeatable, new_instance, regions_reference, study_attributes
+from catalog_world import INDEX_KEY, LABELS, Repeatable, new_instance, regions_reference, stored, study_attributes
 from sqlalchemy import Engine, func, select
 
 from server.catalog import Catalog, StudyQuery
@@ -78,9 +78,7 @@ def store(catalog: Catalog, number: int, person: Person) -> None:
         Identifier(kind=IdentifierKind.PATIENT, value=f"A\x00{person.patient_id}"): "patient",
         Identifier(kind=IdentifierKind.ACCESSION, value=f"ACC{number}"): "accession",
     }
-    keys = catalog.row_keys(wanted, study_uid=new.path.study)
-    catalog.study_key(new.path.study, lambda _: os.urandom(60))
-    catalog.register(replace(new, study_row_keys=keys))
+    stored(catalog, new, wanted, lambda _: os.urandom(60))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -285,10 +283,9 @@ def fill(catalog: Catalog) -> None:
     path = replace(new.path, study=uid, series=f"{uid}.1", instance=f"{uid}.1.1")
     new = replace(new, path=path, study_attributes=study_attributes(name, accession, day))
     wanted = {Identifier(kind=IdentifierKind.PATIENT, value=f"{issuer}\x00{patient_id}"): "patient"}
-    keys = catalog.row_keys({**wanted, Identifier(kind=IdentifierKind.UID, value=uid): "uid"}, study_uid=uid)
-    catalog.study_key(uid, lambda context: context.encode())
+    wanted[Identifier(kind=IdentifierKind.UID, value=uid)] = "uid"
     catalog.project_key(project, lambda context: context.encode())
-    row = catalog.register(replace(new, study_row_keys=keys)).instance.row
+    row = stored(catalog, new, wanted, lambda context: context.encode()).row
     catalog.set_labels(uid, departments={department}, care_team={team, "second"})
     catalog.claim("worker", 0.0, 1.0)
     catalog.finish(row, "worker", Outcome(state=ScreeningState.SCREENED, regions=regions_reference()))

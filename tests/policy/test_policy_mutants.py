@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator, Sequence
 from functools import cache
+from typing import Any
 
 import pytest
 from mutants import Mutant, mutants
 from policy_helpers import rules_text, shipped, shipped_files
 
 import server.policy.bundle
+import server.policy.rules
 from server.policy.bundle import build
+from server.policy.cases import Outcome, read_cases, run_cases
 from server.policy.claims import prove_claims
 from server.policy.levels import read_level
 from server.policy.points import answers
 from server.policy.rules import read_rules
 from server.policy.space import cell
-from server.policy.words import BundleProblems, PolicyBundle
+from server.policy.words import BundleProblems, Case, PolicyBundle
 
 EVERY = tuple(mutants(shipped_files()))
 OFFICERS = ("system-administrator", "security-administrator", "security-auditor")
@@ -84,15 +88,38 @@ def seen_by_officers(rules: str) -> list[str]:
 
 
 @pytest.fixture(autouse=True)
-def levels_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No mutant touches a level."""
-    known = cache(lambda name, content, listed: read_level(name, content, listed, levels))
+def read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No mutant touches a level, a case, or more than one file of rules; and one case that fails is enough."""
+    level = cache(lambda name, content, listed: read_level(name, content, listed, levels))
     levels = {
         path.removeprefix("levels/").removesuffix(".toml"): content
         for path, content in shipped_files().items()
         if path.startswith("levels/")
     }
-    monkeypatch.setattr(server.policy.bundle, "read_level", lambda *given: known(*given[:3]))
+    monkeypatch.setattr(server.policy.bundle, "read_level", lambda *given: level(*given[:3]))
+    monkeypatch.setattr(server.policy.bundle, "read_cases", cache(read_cases))
+    monkeypatch.setattr(server.policy.bundle, "run_cases", _until_one_fails)
+    parse, schema = server.policy.rules._parsed, shipped().book.schema
+
+    @cache
+    def parsed(name: str, content: bytes) -> tuple[tuple[Any, ...], tuple[str, ...]]:
+        problems: list[str] = []
+        return tuple(parse(name, content, schema, problems)), tuple(problems)
+
+    def parsed_once(name: str, content: bytes, _: object, problems: list[str]) -> tuple[Any, ...]:
+        found, told = parsed(name, content)
+        problems += told
+        return found
+
+    monkeypatch.setattr(server.policy.rules, "_parsed", parsed_once)
+
+
+def _until_one_fails(bundle: PolicyBundle, cases: Sequence[Case]) -> Iterator[Outcome]:
+    for case in cases:
+        for outcome in run_cases(bundle, [case]):
+            yield outcome
+            if not outcome.passed:
+                return
 
 
 @pytest.mark.parametrize("kind", sorted({mutant.kind for mutant in EVERY}))
