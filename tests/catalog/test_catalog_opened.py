@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from catalog_world import new_catalog, new_instance, regions_reference
+from catalog_world import new_catalog, new_instance, regions_reference, row_keys
 from sqlalchemy import Engine, delete, select, text, update
 
 from server.catalog import Catalog, access
@@ -91,7 +91,7 @@ def test_a_plain_column_that_was_tampered_with_is_noticed_too(catalog: Catalog, 
 
 
 def test_an_identifier_is_looked_up_each_time(catalog: Catalog, engine: Engine) -> None:
-    keys = catalog.row_keys({UID: "one"}, study_uid=STUDY)
+    keys = row_keys(catalog, {UID: "one"}, study_uid=STUDY)
     assert catalog.identifiers_of([keys[UID], b"\0" * 16, keys[UID]]) == [UID, None, UID]
     with writing(engine) as connection:
         connection.execute(update(identifiers).values(sealed=b"\1" * 80))
