@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from server.capabilities import TABLE, Row
 from server.conformance import spelled
 from server.model import Act
-from server.openapi_forms import ANSWERED, COUNTED, NEEDED, QUERIES, SCHEMAS, TAKEN, TEXT, VARIABLES, Schema
+from server.openapi_forms import ANSWERED, COUNTED, NEEDED, QUERIES, SCHEMAS, TAKEN, TEXT, TOGETHER, VARIABLES, Schema
 from server.services import Services
 
 _JSON = "application/json"
@@ -72,6 +72,8 @@ def _operation(row: Row, roles: Schema) -> dict[str, object]:
         found["requestBody"] = {"required": True, "content": {media_type: {} for media_type in row.takes}}
     if row.name in TAKEN:
         found["requestBody"] = {"required": True, "content": {_JSON: {"schema": _named(TAKEN[row.name])}}}
+    if row.name in TOGETHER:
+        found["description"] = TOGETHER[row.name]
     if is_open(row):
         found["security"] = []
     return found

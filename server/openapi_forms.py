@@ -193,6 +193,28 @@ COUNTED: Mapping[str, Schema] = {"limit": _whole(1, 1000), "after": _whole(0)}
 NEEDED = frozenset({"requestType", "studyUID", "seriesUID", "objectUID"})
 """Query parameters without which a request is malformed."""
 
+_PICTURE = "A window is centre, width and function, all three; a viewport is two numbers, or six with the part to show."
+_STORED = "All objects of a study are of one patient. An instance that is there is stored again only as it is."
+TOGETHER: Mapping[str, str] = {
+    "Store Instances": _STORED,
+    "Store Study Instances": f"{_STORED} Every object is of the study in the address.",
+    **{f"Retrieve Rendered {what}": _PICTURE for what in ("Study", "Series", "Instance", "Frames")},
+    **{f"Retrieve {what} Thumbnail": "A thumbnail has no window and no annotation, and a viewport of two numbers."
+       for what in ("Study", "Series", "Instance", "Frames")},
+    "Retrieve by URI": "windowCenter and windowWidth go together, and neither they nor a region with a presentation "
+    "state, which is named by two UIDs. What is of pictures does not go with application/dicom, nor what is of objects "
+    "with a picture.",
+    "Settle Film": "If-Match is the entity tag of the film as it was looked at. Only the verdict `regions` adds and "
+    "lifts; what is added lies within the film, and what is lifted is a region of it, named once.",
+    "Review Glass": "The entry is one of a broken glass that has no review yet.",
+    "Share": "The recipient is somebody else than the giver, of an issuer that is known here; the level is no less "
+    "masked than the giver's own; the purpose is one of care; the end lies ahead, by 30 days at most.",
+    "Share Form": "As of a share by programs, with its end in whole days from 1 to 30.",
+    "Accept Share": "The link is one for the caller, not used before, and for the purpose that the "
+    "caller's token names, if any.",
+}  # fmt: skip
+"""What values have to fit together, by the transaction."""
+
 VARIABLES: Mapping[str, Schema] = {
     "study": UID,
     "series": UID,

@@ -243,8 +243,10 @@ def test_a_C16_a_body_is_only_what_it_says(house: House) -> None:
             assert headers["X-Frame-Options"] == "DENY"
             assert headers["Cross-Origin-Resource-Policy"] == "same-origin"
             assert not [name for name, _ in headers if name.startswith("Access-Control-")]
-            files = ("application/dicom", "application/octet-stream", "multipart/related")
-            assert (headers.get("Content-Disposition") == "attachment") == (response.mimetype in files)
+            files = {"application/dicom": "dcm", "application/octet-stream": "bin", "multipart/related": "mime"}
+            kind = files.get(response.mimetype)
+            expected = f'attachment; filename="safelight.{kind}"' if kind else None
+            assert headers.get("Content-Disposition") == expected
     for path in ("/", "/conformance"):
         policy = house.client.get(path).headers["Content-Security-Policy"]
         assert "script-src 'self'" in policy

@@ -186,6 +186,26 @@ def test_only_who_may_sees_a_form_and_is_heard(house: House, name: str, user: st
     assert status == (done if allowed else 403)
 
 
+def test_who_opens_the_page_is_recorded(house: House) -> None:
+    page(person(house, "front-desk"))
+    told = [one.event for one in read(house.settings.journal, house.services.journal_seal_key)]
+    (opened,) = [one for one in told if one.action == "govern"]
+    assert opened.kind == "answer"
+    assert opened.subject.endswith("#demo-front-desk")
+
+
+def test_nobody_asks_for_the_page_or_by_its_forms_without_number(house: House) -> None:
+    officer = person(house, "security-administrator")
+    token = officer.form_token()
+    with_settings(house, requests_per_minute=12)
+    officer.browser = _same_browser(officer, house)
+    form = FORMS["projects"][1] | {"form_token": token}
+    assert {officer.post("/governance/projects", **form).status_code for _ in range(14)} == {303, 429}
+    assert officer.get("/governance").status_code == 429
+    house.now += 61
+    assert {officer.get("/governance").status_code for _ in range(14)} == {200, 429}
+
+
 def test_nobody_is_led_to_the_first_page(house: House) -> None:
     assert house.app.test_client().get("/governance").headers["Location"] == "/"
 
@@ -217,6 +237,10 @@ def _same_browser(someone: Person, house: House) -> FlaskClient:
         ("projects", {"project": "a", "approved_until": "soon"}), ("reviews", {"seq": "x"}),
         ("reviews", {"seq": "1", "finding": "odd", "text": WHY}),
         ("reviews", {"seq": "1", "finding": "justified", "text": "x"}), ("shares", {}),
+        ("labels", {"study": STUDY, "departments": "\n".join(f"d{number}" for number in range(65))}),
+        ("projects", {"project": "a\x07b", "approved_until": "2099-12-31"}),
+        ("projects", {"project": "x" * 257, "approved_until": "2099-12-31"}),
+        *(("reviews", {"seq": seq, "finding": "justified", "text": WHY}) for seq in ("²", "-1", "9" * 16)),
         *(("shares", FORMS["shares"][1] | {"days": days}) for days in ("", "0", "31", "-1", "1.5", "²", "9999999")),
         *(("shares", FORMS["shares"][1] | {name: ""}) for name in FORMS["shares"][1]),
         ("shares", FORMS["shares"][1] | {"purpose": "curiosity"}),
@@ -257,6 +281,17 @@ def test_a_study_is_shared_listed_and_ended(house: House) -> None:
     assert last(house, "share") == ("end-share", f"share {link[2]} ended")
     assert "Nothing is shared." in page(giver)
     assert submit(giver, "ended-shares", share=link[2]).status_code == 404
+
+
+def test_markup_of_anybody_is_text(house: House) -> None:
+    mark = "<i onclick=x>&quot;</i>"
+    giver, officer = person(house, "clinician"), person(house, "security-administrator")
+    assert submit(giver, "shares", **FORMS["shares"][1] | {"subject": mark}).status_code == 200
+    assert submit(officer, "labels", study=STUDY, departments=f"radiology\n{mark}", care_team=mark).status_code == 303
+    assert submit(officer, "projects", project=mark, approved_until="2099-12-31").status_code == 303
+    for text in (page(giver), page(officer, f"?study={STUDY}"), page(officer, f"?study={mark}")):
+        assert "&lt;i onclick=x&gt;&amp;quot;" in text
+        assert "<i onclick" not in text
 
 
 def test_what_is_not_seen_is_not_shared_by_the_form_either(house: House) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
+from builders import PixelFormat, chest_film, part10_bytes
 from house import House
 from openapi_kit import ROLES, explore, fill
 from sweep_routes import unsynced
@@ -15,7 +16,7 @@ import server.openapi
 import server.web.answer
 from server.capabilities import TABLE
 from server.negotiate import Offer
-from server.openapi_forms import SCHEMAS
+from server.openapi_forms import SCHEMAS, TOGETHER
 
 # Each of these has something that the others have not; the long version asks for all of them.
 FEW = ("clinician", "researcher", "technologist", "security-administrator", "security-auditor", "privacy-reviewer", "")
@@ -38,6 +39,49 @@ def test_nothing_is_answered_that_is_not_described(house: House, capsys: pytest.
     # What the description is read from is not asked again.
     assert found.operations == {f"{row.method} {row.template}" for row in TABLE} - {"GET /openapi.json"}
     assert {200, 204, 303, 400, 401, 403, 404} <= set(found.statuses)
+
+
+FILM = part10_bytes(chest_film(PixelFormat(rows=16, columns=16), study=77))
+# What is told of values that have to fit together, and a request in which they do not: (method, path, body, user).
+SHARED = {"level": "original", "purpose": "TREAT", "recipient": {"subject": "somebody"}}
+MISFITS: tuple[tuple[str, str, str, object, str, int], ...] = (
+    ("Store Study Instances", "POST", "/dicomweb/studies/1.2.3", FILM, "technologist", 409),
+    ("Retrieve Rendered Instance", "GET", "{instance}/rendered?window=1,2", None, "clinician", 400),
+    ("Retrieve Rendered Frames", "GET", "{instance}/frames/1/rendered?viewport=8,8,0", None, "clinician", 400),
+    ("Retrieve Instance Thumbnail", "GET", "{instance}/thumbnail?window=1,2,linear", None, "clinician", 400),
+    ("Retrieve Study Thumbnail", "GET", "{study}/thumbnail?viewport=8,8,0,0,8,8", None, "clinician", 400),
+    ("Retrieve by URI", "GET", "{wado}&windowCenter=1", None, "clinician", 400),
+    ("Retrieve by URI", "GET", "{wado}&region=0,0,1,1&presentationUID=1.2&presentationSeriesUID=1.3", None, "clinician",
+     400),
+    ("Retrieve by URI", "GET", "{wado}&contentType=application/dicom&rows=8", None, "clinician", 400),
+    ("Settle Film", "PUT", "/review/{uids}", {"verdict": "accept", "add": [], "lift": []}, "privacy-reviewer", 400),
+    ("Review Glass", "POST", "/break-glass/1/review", {"finding": "justified", "text": "as it seems to me"},
+     "security-auditor", 404),
+    ("Share", "POST", "/shares", {}, "clinician", 400),
+)  # fmt: skip
+
+
+def test_what_has_to_fit_together_is_told_and_is_so(house: House) -> None:
+    """V2.1.2 of ASVS."""
+    paths = house.client.get("/openapi.json").get_json()["paths"]
+    told = {
+        one["summary"]: one["description"] for each in paths.values() for one in each.values() if "description" in one
+    }
+    assert set(told) == set(TOGETHER) <= {row.name for row in TABLE}
+    assert {name for name, *_ in MISFITS} <= set(told)
+    instance = house.instances("clinician")[0]
+    study, series, one = instance.split("/")[3::2]
+    places = {
+        "instance": instance, "study": f"/dicomweb/studies/{study}", "uids": instance.removeprefix("/dicomweb/"),
+        "wado": f"/wado?requestType=WADO&studyUID={study}&seriesUID={series}&objectUID={one}",
+    }  # fmt: skip
+    for name, method, path, body, user, status in MISFITS:
+        headers = {"If-Match": '"x"'} if method == "PUT" else {}
+        said = SHARED | {"until": "2020-01-01T00:00:00Z", "study": study} if name == "Share" else body
+        sent = {"data": said, "content_type": "application/dicom"} if isinstance(said, bytes) else {"json": said}
+        asked = path.format(**places)
+        answer = house.request(method, asked, user, headers=headers, **(sent if body is not None else {}))
+        assert answer.status_code == status, (name, asked, answer.get_data())
 
 
 # Broken on purpose: each kind of difference is seen.

@@ -93,6 +93,35 @@ def test_a_link_leads_to_what_was_shared_and_its_secret_stays_in_the_page(served
     assert not [head for head in served.heads if secret in head]
 
 
+def test_a_study_is_shared_by_a_form_opened_by_its_link_and_ended_by_a_button(served: Served, browser: Browser) -> None:
+    giver = served.page(browser, "clinician")
+    giver.goto(f"{served.origin}/governance")
+    assert giver.get_by_text("Nothing is shared.").count() == 1
+    giver.get_by_label("Study Instance UID, as you see it").fill(str(FILM.StudyInstanceUID))
+    giver.get_by_label("Level").select_option("original")
+    subject = served.house.services.tokens.verify(served.house.token("technologist"), served.house.now)["sub"]
+    giver.get_by_label("Recipient, as the issuer calls them").fill(str(subject))
+    giver.get_by_role("button", name="Share").click()
+    shown = giver.get_by_label("The link for the recipient").input_value(timeout=10_000)
+    secret = shown.rpartition(".")[2]
+    assert len(secret) == 43
+    assert secret not in giver.url
+    receiver = served.page(browser, "technologist")
+    receiver.goto(served.origin + shown.removeprefix(ORIGIN))
+    receiver.get_by_role("button", name="Open what was shared").click()
+    receiver.get_by_role("link", name="film").wait_for(timeout=10_000)
+    assert not [head for head in served.heads if secret in head]
+    # The link is shown once: the list has what was shared, and whether it was accepted.
+    giver.get_by_role("link", name="governance").click()
+    row = giver.get_by_role("row").filter(has_text=str(FILM.StudyInstanceUID))
+    row.get_by_text("yes", exact=True).wait_for(timeout=10_000)
+    assert secret not in giver.content()
+    row.get_by_role("button", name="End").click()
+    giver.get_by_text("The share has ended.").wait_for(timeout=10_000)
+    receiver.reload()
+    receiver.get_by_text("There is nothing here").wait_for(timeout=10_000)
+
+
 def test_whoever_is_not_signed_in_is_told_so_and_loses_nothing(served: Served, browser: Browser) -> None:
     address = link(served.house, "technologist")
     page = served.page(browser)

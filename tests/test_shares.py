@@ -21,7 +21,7 @@ from server.catalog.shares import MOST
 from server.commands.working import Worker
 from server.errors import AuditUnavailable, Busy
 from server.model import Action, AuditEvent, Choice, Consent, StudyLabel
-from server.shares import LONGEST_SECONDS
+from server.shares import LONGEST_SECONDS, _digest
 from server.sharing import LONGEST_REQUEST_SECONDS, forget_over
 from server.web.app import ROUTES
 
@@ -127,6 +127,7 @@ def test_a_T11_a_share_opens_one_study_to_one_person_until_it_ends(house: House)
     assert look(house) == 404
     link = link_of(give(house))
     assert look(house) == 404  # not before the exchange
+    assert house.get("/shares", WHO, headers=RECIPIENT).json == []
     assert accept(house, link).status_code == 200
     assert seen(house) == [path(0)]
     assert [look(house, number=number) for number in (0, 1)] == [200, 404]
@@ -260,8 +261,12 @@ def test_a_T11_a_link_that_is_not_right_to_the_letter_opens_nothing(house: House
 
 def test_a_T11_after_its_end_a_link_opens_nothing(house: House) -> None:
     link = link_of(give(house))
+    identifier, _, secret = link.partition(".")
     house.now += HOUR
     assert accept(house, link).status_code == 404
+    assert house.services.catalog.accept_share(identifier, _digest(secret), house.now) is None
+    assert house.services.catalog.accept_share(identifier, _digest(secret), house.now - 1) is not None
+    assert house.request("DELETE", f"/shares/{identifier}", "clinician").status_code == 404
 
 
 @pytest.mark.parametrize("who", ["clinician", "security-administrator"])
@@ -443,6 +448,26 @@ def test_each_is_told_of_their_own(house: House) -> None:
     every = house.get("/shares", "security-administrator").json or []
     assert {one["giver"]["subject"] for one in every} == {subject_of(house, "clinician")}
     assert len(every) == 2
+
+
+def test_no_list_tells_a_study_to_who_does_not_see_it(house: House) -> None:
+    accepted(house)
+    common = {"share", "level", "purpose", "until", "recipient", "accepted"}
+    (every,) = house.get("/shares", "security-administrator").json or []
+    assert set(every) == common | {"giver"}
+    (given,) = house.get("/shares", "clinician").json or []
+    assert set(given) == common | {"study"}
+    care(house, STUDY, "urology")
+    (given,) = house.get("/shares", "clinician").json or []
+    assert set(given) == common
+
+
+def test_who_looks_at_a_list_is_recorded(house: House) -> None:
+    for user, headers in (("clinician", {}), ("security-administrator", {}), (WHO, RECIPIENT)):
+        before = len(entries(house))
+        assert house.get("/shares", user, headers=headers).status_code == 200
+        (told,) = entries(house)[before:]
+        assert (told.kind, told.action, told.status) == ("answer", "read-shares", 200)
 
 
 def test_every_step_is_recorded_and_the_secret_nowhere(house: House) -> None:

@@ -48,7 +48,12 @@ _HARDENING = (
     ("Cross-Origin-Opener-Policy", "same-origin"),
     ("Cross-Origin-Resource-Policy", "same-origin"),
 )
-_FILES = frozenset({"application/dicom", "application/octet-stream", "multipart/related"})
+_FILES = {
+    "application/dicom": "safelight.dcm",
+    "application/octet-stream": "safelight.bin",
+    "multipart/related": "safelight.mime",
+}
+"""What is saved as a file, under a name that tells nothing of it."""
 
 
 def create_app(services: Services) -> Flask:
@@ -119,7 +124,7 @@ def _harden(response: Response) -> Response:
     headers.setdefault("Content-Security-Policy", _CONTENT_POLICY if page else _DATA_POLICY)
     if response.mimetype in _FILES:
         # Whoever opens the address of a film in a browser saves it; nothing in it is shown or run.
-        headers.setdefault("Content-Disposition", "attachment")
+        headers.setdefault("Content-Disposition", f'attachment; filename="{_FILES[response.mimetype]}"')
     # To look for each among all the others takes longer than all else that is done here.
     said = {name.lower() for name, _ in headers}
     for name, value in _HARDENING:
