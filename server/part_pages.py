@@ -107,7 +107,7 @@ def _touched(
     first, behind = (int(one) for one in np.searchsorted(ends, (page.start, min(page.stop, count)), side="right"))
     touched = [int(number) for number in numbers[first : behind + 1]]
     rows = [listing.rows[number] for number in touched]
-    permits = [listing.permit(caller, number) for number in touched]
+    permits = listing.permits(caller, touched)
     if None in permits or not asked.services.catalog.unchanged(dict(rows)):
         return None
     starts = [int(ends[first - 1]) if first else 0, *map(int, ends[first : behind + 1])]

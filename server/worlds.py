@@ -29,7 +29,7 @@ from server.policy.words import PolicyBundle
 from server.query import Query, SearchLevel
 from server.rows import Match, Ready
 from server.services import Services
-from server.world_filling import CHUNK, Asked, asked_in, drop, listing_of, opened, told_apart, who
+from server.world_filling import CHUNK, Asked, Entered, asked_in, drop, listing_of, opened, told_apart, who
 
 _LOG = logging.getLogger("safelight.search")
 T = TypeVar("T")
@@ -174,27 +174,41 @@ def _answered(asked: Asked, held: Held, listing: Listing, numbers: Sequence[int]
     A study whose row is of the very revision that was prepared has the facts that it had then, and so its kind's permit
     is its own.
     """
-    catalog, caller = asked.services.catalog, who(asked)
     rows = [listing.rows[number] for number in numbers]
-    if not catalog.unchanged(dict(rows)):
+    if not asked.services.catalog.unchanged(dict(rows)):
         return None
-    tokens = {row: catalog.entry_token(asked.world, row) for row, _ in rows}
-    sealed = dict(catalog.world_entries(asked.world, [tokens[row] for row, _ in rows if row not in held.pending]))
+    permits = listing.permits(who(asked), numbers)
+    known = [held.bodies.get((number, SearchLevel.STUDY)) for number in numbers]
+    missing = [row for (row, _), body in zip(rows, known, strict=True) if body is None]
+    entered = _entered(asked, held, missing)
     found = []
-    for number, (row, revision) in zip(numbers, rows, strict=True):
-        entry = held.pending[row][1] if row in held.pending else sealed.get(tokens[row])
-        permit = listing.permit(caller, number)
-        if permit is None or entry is None:
+    for number, (row, revision), permit, body in zip(numbers, rows, permits, known, strict=True):
+        entry = entered.get(row)
+        if permit is None or (body is None and entry is None):
             # Dropped by another process, or not permitted as its kind was: nothing in memory counts any more.
             held.listing = None
             return None
-        entered = opened(asked, tokens[row], entry)
-        if entered.row != row:
-            raise SealBroken("a prepared row is not the one that was listed")
-        if entered.revision != revision:
-            return None
-        found.append(Ready(permit=permit, view=asked.view, row=row, body=entered.body))
+        lines = body or ()
+        if entry is not None:
+            if entry.row != row:
+                raise SealBroken("a prepared row is not the one that was listed")
+            if entry.revision != revision:
+                return None
+            lines = (entry.body,)
+            held.bodies.put((number, SearchLevel.STUDY), lines)
+        found += [Ready(permit=permit, view=asked.view, row=row, body=one) for one in lines]
     return found
+
+
+def _entered(asked: Asked, held: Held, rows: Sequence[bytes]) -> dict[bytes, Entered]:
+    """The entries of these studies, as far as they are there. Raises `SealBroken`."""
+    if not rows:
+        return {}
+    catalog = asked.services.catalog
+    tokens = {catalog.entry_token(asked.world, row): row for row in rows}
+    found = {token: held.pending[row][1] for token, row in tokens.items() if row in held.pending}
+    found |= catalog.world_entries(asked.world, [token for token in tokens if token not in found])
+    return {tokens[token]: opened(asked, token, sealed) for token, sealed in found.items()}
 
 
 def _current(asked: Asked, rows: Sequence[tuple[bytes, bytes]]) -> list[StudyRecord] | None:

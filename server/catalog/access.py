@@ -30,7 +30,8 @@ class Access:
     """`lengths` remembers how long a search list was at least, by list key: a hint that saves probes, nothing more.
 
     `uses` remembers the hour in which a study's use was last noted, by its row, so that it is noted once. `listings`
-    are the worlds in memory. `snapshot` is the reading transaction that several reads share, if they do.
+    are the worlds in memory, `revisions` those of studies, by digest of the very rows that they were read from.
+    `snapshot` is the reading transaction that several reads share, if they do.
     """
 
     engine: Engine
@@ -40,6 +41,7 @@ class Access:
     lengths: dict[bytes, int] = field(default_factory=dict)
     uses: dict[str, int] = field(default_factory=dict)
     listings: Listings = field(default_factory=Listings)
+    revisions: dict[bytes, bytes] = field(default_factory=dict)
     snapshot: Connection | None = None
 
     def reading(self) -> AbstractContextManager[Connection]:

@@ -1,4 +1,4 @@
-"""What a process keeps of its worlds' answers: arrays that a change makes worthless, and parts of studies."""
+"""What a process keeps of its worlds' answers: arrays that a change makes worthless, studies and their parts."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from collections.abc import Callable, Hashable
 from typing import Any, TypeVar, cast
 
 BODY_BYTES = 16_000_000
-"""So much of the parts of studies, as they were answered, is kept of a world."""
-_KEPT = 48
+"""So much of studies and their parts, as they were answered, is kept of a world."""
 
 T = TypeVar("T")
 
@@ -17,7 +16,8 @@ T = TypeVar("T")
 class Arrays:
     """What was worked out since the last change, as much of it as is used often. For one thread at a time."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int = 48) -> None:
+        self._most = most
         self._kept: OrderedDict[tuple[str, Hashable], Any] = OrderedDict()
 
     def of(self, kind: str, name: Hashable, make: Callable[[], T]) -> T:
@@ -26,7 +26,7 @@ class Arrays:
             return cast(T, self._kept[kind, name])
         made = make()
         self._kept[kind, name] = made
-        while len(self._kept) > _KEPT:
+        while len(self._kept) > self._most:
             self._kept.popitem(last=False)
         return made
 
@@ -36,7 +36,8 @@ class Arrays:
 
 
 class Bodies:
-    """Parts of studies as they were answered before, by number of the study and what they are; for threads to share."""
+    """Studies and parts of studies as they were answered before, by number of the study and what they are; for threads
+    to share."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

@@ -29,7 +29,8 @@ LISTINGS = 8
 OWN = 60
 """With so many values of a caller's own, studies can be told apart."""
 _CALLERS = 64
-_FEW = 20_000
+_FEW = 500
+_ANSWERS = 16
 
 Kind = tuple[int, int]
 """A kind of study for one caller: what the rules look at whole, and what it shares with the caller."""
@@ -56,7 +57,7 @@ class Listing:
         self._kinds: dict[str, dict[Hashable, int]] = {role: {} for role in told_apart}
         self._kind_of: dict[str, array[int]] = {role: array("I") for role in told_apart}
         self._permits: OrderedDict[Who, dict[Kind, Permit | None]] = OrderedDict()
-        self._arrays = Arrays()
+        self._arrays, self._answers = Arrays(), Arrays(_ANSWERS)
 
     def __len__(self) -> int:
         return self._studies
@@ -109,20 +110,27 @@ class Listing:
         for role, told in self._told_apart.items():
             kind = tuple(line.facts[name] for name in sorted(told.whole))
             self._kind_of[role].append(self._kinds[role].setdefault(kind, len(self._kinds[role])))
-        self._arrays = Arrays()
+        self._arrays, self._answers = Arrays(), Arrays(_ANSWERS)
 
     def find(self, searches: Sequence[Search], who: Who) -> NDArray[np.uint32]:
         """The numbers of the studies that match all keys and that the caller is shown, in the order of the world."""
         if not searches:
             return self._arrays.of("listed", who, lambda: self._places()[self.visible(who)[self._places()]])
+        asked = tuple((search.tag, search.value) for search in searches)
+        return self._answers.of("found", (asked, who), lambda: self._found(searches, who))
+
+    def _found(self, searches: Sequence[Search], who: Who) -> NDArray[np.uint32]:
         wanted = self.visible(who) & self._live()
         for search in searches:
-            wanted = wanted & self._matching(search)
+            wanted &= self._matching(search)
         found = np.flatnonzero(wanted).astype(np.uint32)
-        if len(found) > _FEW:
-            places = self._places()
-            return places[wanted[places]]
-        return found[np.argsort(self._ranks()[found])]
+        ranks = self._ranks()[found]
+        if len(found) <= _FEW:
+            return found[np.argsort(ranks)]
+        # Of many, marking their places is quicker than sorting them.
+        marked = np.zeros(len(self._order), np.bool_)
+        marked[ranks] = True
+        return self._places()[np.flatnonzero(marked)]
 
     def undecided(self, who: Who) -> dict[Kind, tuple[bytes, bytes]]:
         """The kinds of study that the rules for this role tell apart and that nothing is known of for this caller:
@@ -148,6 +156,7 @@ class Listing:
         while len(self._permits) > _CALLERS:
             self._permits.popitem(last=False)
         self._arrays.forget("undecided", "visible", "listed", "ends/True", "ends/False", name=who)
+        self._answers = Arrays(_ANSWERS)
 
     def visible(self, who: Who) -> NDArray[np.bool_]:
         """Which studies, by number, are of a kind that the caller is shown; one that nobody decided about is not."""
@@ -163,10 +172,10 @@ class Listing:
             found |= table[kinds] & (shares == share)
         return found
 
-    def permit(self, who: Who, number: int) -> Permit | None:
-        """The permit of a study's kind, None if there is none or nobody decided about it."""
-        kind = self._kind_of[who.role][number], int(self._shares(who)[number])
-        return self._permits.get(who, {}).get(kind)
+    def permits(self, who: Who, numbers: Sequence[int]) -> list[Permit | None]:
+        """The permit of each study's kind, None if there is none or nobody decided about it."""
+        kinds, shares, known = self._kind_of[who.role], self._shares(who), self._permits.get(who, {})
+        return [known.get((kinds[number], int(shares[number]))) for number in numbers]
 
     def parts(self, numbers: NDArray[np.uint32], *, instances: bool) -> NDArray[np.uint32]:
         """How many series, or instances, there are to be found of each of these studies."""

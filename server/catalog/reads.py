@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -30,6 +31,8 @@ from server.model import InstancePath, InstanceRecord, SeriesRecord, StudyRecord
 _SERIES_NUMBER = "00200011"
 _INSTANCE_NUMBER = "00200013"
 CHUNK = 400
+_REVISIONS = 20_000
+"""So many studies' revisions are remembered."""
 _SERIES: Select[Any] = select(series.c.row, series.c.uid_token, series.c.sealed)
 _SHOWN = instances.c.rejected == 0
 # Statements are built once: building one takes longer than running it.
@@ -112,13 +115,25 @@ def unchanged(access: Access, revisions: Mapping[bytes, bytes]) -> bool:
     for begin in range(0, len(rows), CHUNK):
         columns = [studies.c.row, studies.c.uid_token, studies.c.sealed]
         for row, token, sealed in access.fetch(columns, studies.c.row, rows[begin : begin + CHUNK]):
-            value = access.open("studies", row, sealed)
-            if study_token(access, value["uid"]) != token:
-                raise SealBroken("a row of studies contradicts its columns")
-            if bytes.fromhex(value["revision"]) != revisions[row]:
+            if _revision(access, row, token, sealed) != revisions[row]:
                 return False
             found += 1
     return found == len(rows)
+
+
+def _revision(access: Access, row: bytes, token: bytes, sealed: bytes) -> bytes:
+    """The revision of a study's row. One that was opened before, to the byte, is not opened again."""
+    digest = hashlib.sha256(b"".join((row, token, sealed))).digest()
+    known = access.revisions.get(digest)
+    if known is not None:
+        return known
+    value = access.open("studies", row, sealed)
+    if study_token(access, value["uid"]) != token:
+        raise SealBroken("a row of studies contradicts its columns")
+    if len(access.revisions) >= _REVISIONS:
+        access.revisions.clear()
+    access.revisions[digest] = bytes.fromhex(value["revision"])
+    return access.revisions[digest]
 
 
 @dataclass(frozen=True, kw_only=True)

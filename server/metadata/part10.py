@@ -123,11 +123,12 @@ def _file_meta(body: Readable, limits: Limits) -> tuple[Elements, int]:
         raise UnreadableObject("this is not a Part 10 file")
     position = _PREAMBLE + 4
     found: dict[int, Element] = {}
+    flat = replace(limits, depth=0)
     while body[position : position + 2] == b"\x02\x00":
         end = position + _length(body, position)
         # Group 0002 is refused inside a data set; renumbered, its elements go through the same strict reader.
         renumbered = b"\x09\x00" + body[position + 2 : end]
-        single = Parser(data=renumbered, coding=_EXPLICIT, limits=replace(limits, depth=0)).data_set(0)
+        single = Parser(data=renumbered, coding=_EXPLICIT, limits=flat).data_set(0)
         for element in single.values():
             tag = 0x00020000 | element.tag & 0xFFFF
             if tag in found:

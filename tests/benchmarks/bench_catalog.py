@@ -251,6 +251,8 @@ def main() -> None:
     parser.add_argument("--postgres", action="store_true")
     parser.add_argument("--only")
     told = parser.parse_args()
+    if told.postgres and told.at:
+        parser.error("the server is gone afterwards, and what was filled with it")
     with ExitStack() as stack:
         place = told.at or Path(stack.enter_context(tempfile.TemporaryDirectory()))
         for count in told.instances:

@@ -16,12 +16,14 @@ from __future__ import annotations
 import argparse
 import http.client
 import io
+import json
 import os
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
+from itertools import islice
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -80,15 +82,29 @@ def films(studies: int) -> Iterator[bytes]:
 
 
 def fill_other(peer: Peer, studies: int) -> None:
+    """Store what it does not have yet: the films come in one order."""
     began = time.monotonic()
     connection = http.client.HTTPConnection("127.0.0.1", peer.port, timeout=120)
-    for body in tqdm(films(studies), total=studies * made.INSTANCES, desc="storing into the peer", unit=" films"):
-        connection.request("POST", "/instances", body, {"Content-Type": "application/dicom"})
-        response = connection.getresponse()
-        response.read()
-        if response.status != 200:
-            raise RuntimeError(f"{peer.name} {response.status}")
+    connection.request("GET", "/statistics")
+    known = int(json.loads(connection.getresponse().read())["CountInstances"])
+    whole = tqdm(films(studies), total=studies * made.INSTANCES, desc="storing into the peer", unit=" films")
+    for body in islice(whole, known, None):
+        try:
+            status = _stored(connection, body)
+        except (ConnectionError, http.client.HTTPException):
+            # It closes a connection that nothing has come over for a second.
+            connection.close()
+            status = _stored(connection, body)
+        if status != 200:
+            raise RuntimeError(f"{peer.name} {status}")
     print(f"the peer was filled in {time.monotonic() - began:.0f} s", flush=True)
+
+
+def _stored(connection: http.client.HTTPConnection, body: bytes) -> int:
+    connection.request("POST", "/instances", body, {"Content-Type": "application/dicom"})
+    response = connection.getresponse()
+    response.read()
+    return response.status
 
 
 def token_of(data: Path, user: str) -> tuple[str, str]:
