@@ -237,7 +237,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--orthanc", type=Path)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--only", default="", help="rows whose name holds any of these, between semicolons; memory comes in any case")
+    parser.add_argument("--only", default="", help="parts of rows' names, between semicolons; memory comes always")
     given = parser.parse_args()
     seconds = 1.0 if given.quick else 4.0
     program = servers.orthanc_program(given.orthanc)
