@@ -17,6 +17,10 @@ LEFT = 256 * 1024
 LAG_SECONDS = 1.0
 """How much longer than at `FAST` times the slowest rate a body may take to come before it is a slow one."""
 FAST = 128
+# The head of an answer is shorter, and goes with what follows it.
+_HEAD = 8 * 1024
+# So much is handed to the system in one go. More would fill its buffer, and it takes long until that has room again.
+_STROKE = 1024 * 1024
 T = TypeVar("T")
 
 
@@ -54,11 +58,13 @@ class Patient:
         self._taken = False
         self._lag = 0.0
         self.turned_away = False
+        self._opening = False
         self.left = b""
 
     def begin(self) -> None:
-        """A new request begins, with the whole credit."""
+        """A new request begins, with the whole credit. What is sent first for it stays in `left` until more is."""
         self._credit = self._seconds
+        self._opening = True
         self._lag = 0.0
 
     def end(self) -> None:
@@ -94,7 +100,18 @@ class Patient:
 
     def sendall(self, data: bytes) -> None:
         """Send it, but for an end of at most `LEFT` bytes that goes nowhere yet: that stays in `left`, for the loop."""
-        rest = memoryview(self.left + data)
+        opening, self._opening = self._opening, False
+        if opening and len(data) <= _HEAD:
+            self.left += data
+            return
+        rest = memoryview(data)
+        if self.left:
+            # The copy of a piece, not of the whole.
+            first, rest = self._at_once(memoryview(self.left + rest[:PIECE])), rest[PIECE:]
+            if first:
+                rest = memoryview(b"".join((first, rest)))
+        stroke = rest[:_STROKE]
+        rest = rest[len(stroke) - len(self._at_once(stroke)) :]
         while len(rest) > LEFT:
             rest = rest[self.send(rest[:PIECE]) :]
         self.left = bytes(rest)
@@ -102,12 +119,22 @@ class Patient:
 
     def flush(self) -> None:
         """Send of what is left as much as goes without waiting. Raises `OSError` where the client has gone."""
-        self._raw.settimeout(0.0)
+        self._opening = False
+        if self.left:
+            self.left = bytes(self._at_once(memoryview(self.left)))
+
+    def _at_once(self, rest: memoryview) -> memoryview:
+        """What is left of this when as much as goes without waiting has gone."""
+        if rest:
+            self._raw.settimeout(0.0)
         try:
-            while self.left:
-                self.left = self.left[self._raw.send(self.left[:PIECE]) :]
+            while rest:
+                sent = self._raw.send(rest)
+                self._credit = min(self._credit + sent / self._rate, self._seconds)
+                rest = rest[sent:]
         except (BlockingIOError, SSLWantReadError, SSLWantWriteError):
-            return
+            pass
+        return rest
 
     def setblocking(self, blocking: bool) -> None:
         """Blocking is as long as there is credit."""
