@@ -34,7 +34,7 @@ def test_what_is_found_is_what_looking_at_each_finds(
             column.add(value, number)
             seen.append((value, number))
             low, high = asked[at % len(asked)]
-            inside = low[:2]
+            inside = asked[at % len(asked) - 1][1][:2]
 
             def near(text: str) -> bool:
                 return any(low <= key <= high for key in _keys(text))  # noqa: B023
@@ -66,6 +66,15 @@ def test_packed_texts_are_a_sequence(texts: list[str]) -> None:
     assert len(packed) == len(texts)
     with pytest.raises(IndexError):
         packed[len(texts)]
+
+
+def test_a_text_is_looked_for_within_each_and_not_across() -> None:
+    packed = Packed(["ab", "ba", "", "bb", "abbabb", "b", "山", "b"])
+    assert list(packed.holding("bb", 0, 8)) == [3, 4]
+    assert list(packed.holding("bb", 4, 8)) == [4]
+    assert list(packed.holding("bb", 0, 3)) == list(packed.holding("bb", 5, 2)) == []
+    assert list(packed.holding("ab", 0, 8)) == [0, 4]
+    assert list(packed.holding("山", 0, 8)) == [6]
 
 
 def test_a_row_is_found_where_it_begins_and_nowhere_else() -> None:
