@@ -13,7 +13,7 @@ from functools import cache
 from server.circumstances import placed
 from server.errors import Forbidden, NotFound
 from server.glass import patient_of
-from server.metadata.pseudonyms import IdentityMapping, Names, Pseudonyms, domain_key, row_key_of_uid
+from server.metadata.pseudonyms import IdentityMapping, Names, Pseudonyms, domain_key, row_keys_of_uids
 from server.model import (
     RECIPIENT,
     Action,
@@ -127,12 +127,20 @@ def _given_views(services: Services, level: MaskingLevel, shares: Sequence[Share
 
 def original_uid(services: Services, view: View, uid: str) -> str | None:
     """The stored UID that this world writes as `uid`; None if it writes none so."""
-    check_uid(uid)
+    return original_uids(services, view, [uid])[0]
+
+
+def original_uids(services: Services, view: View, uids: Sequence[str]) -> list[str | None]:
+    """As `original_uid`, of several in one look."""
+    for uid in uids:
+        check_uid(uid)
     if view.domain is None:
-        return uid
-    row_key = row_key_of_uid(view.domain, uid)
-    found = services.catalog.identifier_of(row_key) if row_key else None
-    return found.value if found and found.kind is IdentifierKind.UID else None
+        return list(uids)
+    row_keys = row_keys_of_uids(view.domain, uids)
+    known = [key for key in row_keys if key]
+    found = dict(zip(known, services.catalog.identifiers_of(known), strict=True)) if known else {}
+    identifiers = [found.get(key) if key else None for key in row_keys]
+    return [one.value if one and one.kind is IdentifierKind.UID else None for one in identifiers]
 
 
 def admit(
@@ -206,7 +214,7 @@ def in_view_order(view: View, found: Sequence[InstanceRecord]) -> list[InstanceR
     The catalogue settles equal numbers by original UID, which would join two worlds (a.M12, a.Q6); here their
     pseudonyms settle it, and numbers count only where the level keeps them.
     """
-    if view.domain is None:
+    if view.domain is None or len(found) < 2:
         return list(found)
 
     row_keys = {key: row for one in found for key, row in {**one.series.row_keys, **one.row_keys}.items()}
@@ -238,10 +246,12 @@ def _originals(
     services: Services, view: View, study: str, series: str | None, instance: str | None
 ) -> tuple[str, str, str] | None:
     """The stored UIDs that this world writes so, "" for what the path does not name; None where it writes none so."""
-    found = [original_uid(services, view, uid) if uid is not None else "" for uid in (study, series, instance)]
-    if any(uid is None for uid in found):
+    named = [uid for uid in (study, series, instance) if uid is not None]
+    found = iter(original_uids(services, view, named))
+    known = ["" if uid is None else next(found) for uid in (study, series, instance)]
+    if any(uid is None for uid in known):
         return None
-    return found[0] or "", found[1] or "", found[2] or ""
+    return known[0] or "", known[1] or "", known[2] or ""
 
 
 def _instances(services: Services, study: str, series: str, instance: str) -> list[InstanceRecord]:

@@ -238,6 +238,8 @@ _OTHERS: tuple[Row, ...] = (
     _own("Consent Form", "POST", "/governance/consents", Action.RECORD_CONSENT, "", 303, 403, 404, 413),
     _own("Approval Form", "POST", "/governance/projects", Action.APPROVE_PROJECT, "", 303, 403, 413),
     _own("Review Form", "POST", "/governance/reviews", Action.REVIEW_GLASS, "", 303, 403, 404, 409, 413),
+    _own("Share Form", "POST", "/governance/shares", Action.SHARE, _HTML, 200, 400, 403, 404, 413, 429),
+    _own("End Share Form", "POST", "/governance/ended-shares", Action.END_SHARE, "", 303, 403, 404, 413),
     _own("Sign In", "GET", "/sign-in", Act.SIGN_IN, "", 303, 400, 503),
     _own("Sign In Answer", "GET", "/callback", Act.SIGN_IN, _HTML, 200, 400, 401),
     _own("Choose Role", "POST", "/role", Act.CHOOSE_ROLE, "", 303, 400, 401, 403, 413),

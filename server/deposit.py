@@ -24,7 +24,7 @@ from server.errors import Busy, Conflict, Overtaken, SafelightError, StorageUnav
 from server.incoming import Incoming, Storer
 from server.metadata.attributes import Attributes, dataset_from_attributes, level_attributes
 from server.metadata.cleaning import identifying, worth_keeping
-from server.metadata.identifiers import identifiers, patient_identity
+from server.metadata.identifiers import identifiers, may_identify, patient_identity
 from server.model import Identifier, ObjectReference, StudyLabels
 from server.outcomes import NotStored, Stored
 from server.same import same_data_set
@@ -205,9 +205,12 @@ class _Deposit:
 
     def _identified(self, *levels: Attributes) -> frozenset[Identifier]:
         """What the catalogue's rows identify: what a search will have to find row keys for."""
-        name = orjson.dumps(levels)
+        looked_at = [
+            {tag: one for tag, one in level.items() if may_identify(int(tag, 16), str(one["vr"]))} for level in levels
+        ]
+        name = orjson.dumps(looked_at)
         if name not in self._named:
-            self._named[name] = frozenset(identifiers(dataset_from_attributes(*levels)))
+            self._named[name] = frozenset(identifiers(dataset_from_attributes(*looked_at)))
         return self._named[name]
 
 

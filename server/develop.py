@@ -11,6 +11,7 @@ from functools import cache, cached_property
 
 from server.admit import View
 from server.errors import NotFound, SealBroken, UnsupportedPixels
+from server.headers import description_of
 from server.metadata.deidentify import Shared, deidentify, displayed
 from server.metadata.elements import SPECIFIC_CHARACTER_SET, Elements, first_text
 from server.metadata.masked import MaskedDataset, PixelForm, with_pixel_form
@@ -31,7 +32,7 @@ from server.model.kinds import is_video
 from server.pixels.colour import in_photometric, sent_photometric
 from server.pixels.copy import pack, unpack, worth_copying
 from server.pixels.decode import decode, decoded_photometric
-from server.pixels.description import PixelDescription, PixelKeyword, describe
+from server.pixels.description import PixelDescription, PixelKeyword
 from server.pixels.display import Table, display_attributes
 from server.pixels.frame import Frame, blank
 from server.pixels.frames import FrameLayout
@@ -108,9 +109,7 @@ def unseal(services: Services, record: InstanceRecord, study_key_of: Callable[[s
     layout = FrameLayout.from_json(facts["layout"]) if facts["layout"] else None
     description = None
     if layout is not None and not is_video(record.transfer_syntax_uid):
-        description = describe(
-            to_pydicom(_image_elements(elements)), record.transfer_syntax_uid, keyword=facts["pixel_keyword"]
-        )
+        description = description_of(elements, record.transfer_syntax_uid, facts["pixel_keyword"])
     row_keys = {
         Identifier(kind=IdentifierKind(kind), value=value): bytes.fromhex(row) for kind, value, row in facts["row_keys"]
     }

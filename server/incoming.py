@@ -156,8 +156,6 @@ def _not(
 
 
 def _digest(key: bytes, body: Readable) -> bytes:
-    if isinstance(body, bytes):
-        return hmac.digest(key, body, "sha256")
     running = hmac.new(key, digestmod=hashlib.sha256)
     for piece in pieces(body):
         running.update(piece)

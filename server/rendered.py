@@ -19,6 +19,7 @@ from server.develop import (
     unseal_each,
 )
 from server.errors import BadRequest, NotAcceptable, UnsupportedPixels
+from server.headers import display_of
 from server.metadata.caption import KINDS, caption
 from server.metadata.masked import MaskedDataset
 from server.metadata.narrative import to_html, to_plain, to_xhtml
@@ -35,7 +36,7 @@ from server.model import (
 from server.multipart import Part
 from server.negotiate import Choice
 from server.pixels.captions import Captions
-from server.pixels.display import DisplayAttributes, display_attributes
+from server.pixels.display import DisplayAttributes
 from server.pixels.encode import encode_gif, encode_jp2, encode_jpeg, encode_png
 from server.pixels.overlays import overlays
 from server.pixels.presentation import presentation
@@ -201,7 +202,7 @@ def _pictures(
     wanted: Wanted,
     numbers: Sequence[int],
 ) -> Iterator[MaskedPicture]:
-    dataset, parameters = displayed_dataset(original, transaction.view).dataset, _placed(wanted, original)
+    shown, parameters = displayed_dataset(original, transaction.view), _placed(wanted, original)
     written = [one for one in KINDS if one in wanted.parameters.annotation]
     lines: dict[str, tuple[str, ...]] = {}
     if written:
@@ -210,7 +211,7 @@ def _pictures(
     captions = Captions(left=lines.get("patient", ()), right=lines.get("technique", ()))
     for number in numbers:
         masked = masked_frame(transaction.services, original, level, number)
-        display = display_attributes(dataset, frame_number=number)
+        display = display_of(shown, number)
         if shot.state is not None:
             display = _under(display, shot, masked)
             state = presentation(shot.state, shot.uid, number)
@@ -218,7 +219,7 @@ def _pictures(
             continue
         # Graphics beside the samples are under no mask: they are drawn where no sample is masked either.
         if not level.alters_samples:
-            display = replace(display, overlays=overlays(dataset, masked))
+            display = replace(display, overlays=overlays(shown.dataset, masked))
         yield render(masked, parameters, display, captions=captions)
 
 

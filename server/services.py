@@ -12,7 +12,8 @@ import secrets
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from copy import copy
+from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -98,7 +99,17 @@ class Services:
     def at_once(self) -> Iterator[Services]:
         """These services with the catalogue as it is at one moment; see `Catalog.at_once`."""
         with self.catalog.at_once() as catalog:
-            yield replace(self, catalog=catalog)
+            yield self._with("catalog", catalog)
+
+    def pinned(self) -> Services:
+        """These services with the policy that is in force now, whatever comes into force meanwhile."""
+        return self._with("policy", self.policy.pinned())
+
+    def _with(self, name: str, value: object) -> Services:
+        """As `dataclasses.replace`, which takes its time over so many fields."""
+        made = copy(self)
+        made.__dict__[name] = value
+        return made
 
     def study_key(self, study_instance_uid: str) -> bytes:
         """The data key of a study, made at first use. Raises `KeyUnavailable`, `SealBroken`."""

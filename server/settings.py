@@ -199,6 +199,8 @@ def _check_place_and_time(settings: Settings) -> None:
 
 def zone_of(address: str | None, zones: Mapping[str, tuple[str, ...]]) -> Zone:
     """The zone of the smallest network that an IP address is in; `unknown` for none and for what is no address."""
+    if not zones:
+        return Zone.UNKNOWN
     try:
         here = ip_address(address or "")
     except ValueError:

@@ -21,7 +21,7 @@ from server.model import RECIPIENT, Action, Ask, Caller, Deny, Permit, Purpose, 
 from server.policy.decide import choose_role, decide, govern
 from server.policy.words import PolicyBundle
 from server.services import Services
-from server.sharing import with_share, world_of
+from server.sharing import forget_over, with_share, world_of
 
 LONGEST_SECONDS = 30 * 86400.0
 """How long a share can last."""
@@ -71,8 +71,11 @@ def share(
     # Recorded before it takes effect, as every change of who sees what.
     told = f"share {made.identifier}: {level} for {purpose} until {_time(until)}"
     _record(services, ask, Action.SHARE, f"{made.study} {issuer}#{subject}", told)
-    if not services.catalog.put_share(made, now):
-        raise TooMany
+    if not services.catalog.put_share(made):
+        # What is over holds its place until somebody has time to forget it, or needs it.
+        forget_over(services, now)
+        if not services.catalog.put_share(made):
+            raise TooMany
     body = orjson.dumps(
         {
             "share": made.identifier,

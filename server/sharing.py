@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from server.circumstances import placed
 from server.glass import opened
-from server.model import RECIPIENT, Action, Ask, Caller, Decision, Permit, Share, Shared, StudyRecord
+from server.model import RECIPIENT, Action, Ask, AuditEvent, Caller, Decision, Permit, Share, Shared, StudyRecord
 from server.policy.decide import decide
 from server.policy.words import PolicyBundle
 from server.services import Services
@@ -16,6 +16,29 @@ from server.services import Services
 def world_of(share: Share) -> str:
     """The name of the project whose pseudonyms a share has: no token can name it, since no claim holds a line break."""
     return f"\nshare/{share.identifier}"
+
+
+# A request that began while a share was in force may still ask for its key, and would make it anew.
+LONGEST_REQUEST_SECONDS = 300.0
+
+
+def forget_over(services: Services, before: float) -> int:
+    """Destroy the keys of the pseudonyms of all shares that were over at that time, then the shares; how many.
+
+    Raises `SealBroken`, `AuditUnavailable`, `Busy`; what is left is left for the next time.
+    """
+    found = services.catalog.shares_over(before)
+    if found:
+        reason = f"{len(found)} shares are over; the keys of their pseudonyms are destroyed"
+        request = services.randomness.bytes(16, "request").hex()
+        services.journal.append(
+            AuditEvent(kind="sweep", action="sweep", status=0, request=request, reason=reason, subject="worker")
+        )
+    for one in found:
+        # The key first: of what is interrupted here, the share is found again.
+        services.catalog.end_project(world_of(one))
+        services.catalog.end_share(one.identifier)
+    return len(found)
 
 
 def accepted(services: Services, caller: Caller) -> list[Share]:

@@ -26,8 +26,8 @@ IN_MEMORY = 32 * 1024 * 1024
 """Bodies up to so many bytes stay in memory."""
 PIECE = 1024 * 1024
 _TAG = 16
-# What is asked for is set aside at once, however little comes.
-_AT_ONCE = 64 * 1024
+# What is asked for is set aside at once, however little comes; but what comes beyond it is copied once for each time.
+_AT_ONCE = PIECE
 _KEPT = 4
 
 
@@ -103,6 +103,10 @@ class Window:
     def __bytes__(self) -> bytes:
         return self[:]
 
+    def view(self) -> memoryview | None:
+        """All of it where it lies in memory, if it does."""
+        return memoryview(self._whole)[self._start : self._stop] if isinstance(self._whole, bytes) else None
+
 
 def received(read: Callable[[int], bytes], limit: int, directory: Path, randomness: Randomness) -> bytes | Spooled:
     """All that `read` gives, at most `limit` bytes, in memory as far as it is small.
@@ -159,8 +163,18 @@ def find(data: Readable, wanted: bytes, start: int, stop: int | None = None) -> 
     return -1
 
 
-def pieces(data: Readable) -> Iterator[bytes]:
-    """The whole in order, a bounded number of bytes at a time."""
+def in_memory(data: Readable) -> memoryview | None:
+    """The whole without a copy, if it lies in memory."""
+    if isinstance(data, Window):
+        return data.view()
+    return memoryview(data) if isinstance(data, bytes) else None
+
+
+def pieces(data: Readable) -> Iterator[bytes | memoryview]:
+    """The whole in order; what is not in memory, a bounded number of bytes at a time."""
+    if (view := in_memory(data)) is not None:
+        yield view
+        return
     for start in range(0, len(data), PIECE):
         yield data[start : start + PIECE]
 

@@ -160,12 +160,12 @@ class Transaction:
         levels = self.services.policy.current.levels
         answers = self.services.answers.of(self.view.level.name, len(levels))
         key = derive(self.study_key, f"answer/{self.view.level.name}", self.view.domain or b"")
-        found = answers.get(key, name)
+        found = answers.get_pair(key, name, _DIGEST_BYTES)
         if found is not None:
-            return Developed(body=found[_DIGEST_BYTES:], digest=found[:_DIGEST_BYTES])
+            return Developed(body=found[1], digest=found[0])
         body = develop()
         digest = record.body_digest(self.services, body)
-        answers.put(key, name, digest + body)
+        answers.put_pair(key, name, digest, body)
         return Developed(body=body, digest=digest)
 
     def _held(self, etag: str) -> bool:
@@ -202,4 +202,5 @@ def _leaving(admission: Admission, action: Action) -> Admission:
     left = tuple(one for one in admission.instances if leaves(level, one))
     if not left:
         raise NotAcceptable(f"objects of this kind do not leave at {level.name}")
-    return replace(admission, instances=left, left_out=len(admission.instances) - len(left))
+    left_out = len(admission.instances) - len(left)
+    return replace(admission, instances=left, left_out=left_out) if left_out else admission

@@ -188,21 +188,26 @@ class World:
             time.sleep(random.uniform(0, 0.08))
 
     def _store(self, random: Random, seed: int, tokens: dict[str, str]) -> None:
-        film = self._film(random, seed)
+        """One film, or several in one request, more than are written together."""
+        films = [self._film(random, seed) for _ in range(random.choice((1, 1, 1, 3, 12)))]
+        paths = {film.path for film in films}
         with self._lock:
-            self._sent[film.path] = film
-            self._round.add(film.path)
+            self._sent |= {film.path: film for film in films}
+            self._round |= paths
         try:
-            answer = self._ask("POST", "/dicomweb/studies", tokens["technologist"], body=film.body)
+            answer = self._ask("POST", "/dicomweb/studies", tokens["technologist"], films=[film.body for film in films])
         except ConnectionRefusedError:
             with self._lock:
-                self._round.discard(film.path)
-                del self._sent[film.path]
+                self._round -= paths
+                for path in paths:
+                    del self._sent[path]
             raise
-        assert answer.status in {200, 503}, f"a store was answered {answer.status}"
+        # 202 is of those where a part could not be stored: which, is not looked at here.
+        assert answer.status in {200, 202, 503}, f"a store was answered {answer.status}"
         if answer.status == 200:
             with self._lock:
-                self._stored[film.path] = film
+                self._stored |= {film.path: film for film in films}
+        self._counts["films in one request"] = max(self._counts["films in one request"], len(films))
 
     def _film(self, random: Random, seed: int) -> Film:
         """A small film unlike any other, of one of two studies of this round."""
@@ -223,7 +228,7 @@ class World:
         """What was sent without an answer is sent again, as a modality does: it is stored then, if not before."""
         for path in self._round - self._stored.keys():
             film = self._sent[path]
-            answer = self._ask("POST", "/dicomweb/studies", tokens["technologist"], body=film.body)
+            answer = self._ask("POST", "/dicomweb/studies", tokens["technologist"], films=[film.body])
             assert answer.status == 200, f"storing again was answered {answer.status}: {answer.body!r}"
             self._counts["stored at the second attempt"] += 1
             self._stored[path] = film
@@ -392,14 +397,15 @@ class World:
             for name in ("clinician", "researcher", "technologist", "front-desk")
         }
 
-    def _ask(self, method: str, path: str, token: str, *, body: bytes = b"", accept: str = "*/*") -> Answer:
+    def _ask(self, method: str, path: str, token: str, *, films: Sequence[bytes] = (), accept: str = "*/*") -> Answer:
         headers = {"Accept": accept}
         if token:
             headers["Authorization"] = f"Bearer {token}"
-        if body:
+        body = b""
+        if films:
             headers["Content-Type"] = f'multipart/related; type="application/dicom"; boundary={_BOUNDARY}'
             head = f"--{_BOUNDARY}\r\nContent-Type: application/dicom\r\n\r\n".encode()
-            body = head + body + f"\r\n--{_BOUNDARY}--\r\n".encode()
+            body = b"".join(head + film + b"\r\n" for film in films) + f"--{_BOUNDARY}--\r\n".encode()
         answer = ask(self._port, method, path, headers=headers, body=body)
         with self._lock:
             self._received.append(Received(method=method, answer=answer))

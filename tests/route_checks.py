@@ -33,6 +33,8 @@ OPEN = frozenset(
         ("POST", "/governance/consents"),
         ("POST", "/governance/projects"),
         ("POST", "/governance/reviews"),
+        ("POST", "/governance/shares"),
+        ("POST", "/governance/ended-shares"),
         ("POST", "/sign-out"),
         ("POST", "/backchannel-logout"),
         ("GET", "/healthz"),

@@ -7,6 +7,7 @@ Which request comes next follows from a client's number alone.
 from __future__ import annotations
 
 import http.client
+import math
 import random
 import time
 from collections import Counter
@@ -111,8 +112,9 @@ def requests(client: int, paths: dict[str, list[str]]) -> Iterator[Request]:
             yield Request(method="POST", path="/dicomweb/studies", user="technologist", body=part10_bytes(film))
 
 
-def soak(directory: Path, *, seconds: float, clients: int) -> Seen:
-    """Fill, serve with two workers of four threads, and let so many clients ask for so long."""
+def soak(directory: Path, *, seconds: float, clients: int, enough: float = math.inf) -> Seen:
+    """Fill, serve with two workers of four threads, and let so many clients ask for so long, or until there are enough
+    answers."""
     house, paths, tokens = filled(directory)
     seen = Seen()
     with serving(house, directory, workers=2, threads=4) as (port, main):
@@ -120,7 +122,7 @@ def soak(directory: Path, *, seconds: float, clients: int) -> Seen:
         began = time.monotonic()
         with ThreadPoolExecutor(clients) as pool:
             running = [
-                pool.submit(_client, port, requests(number, paths), tokens, began + seconds, seen)
+                pool.submit(_client, port, requests(number, paths), tokens, began + seconds, enough, seen)
                 for number in range(clients)
             ]
             while not all(one.done() for one in running):
@@ -136,10 +138,12 @@ def soak(directory: Path, *, seconds: float, clients: int) -> Seen:
     return seen
 
 
-def _client(port: int, asked: Iterator[Request], tokens: dict[str, str], until: float, seen: Seen) -> None:
+def _client(
+    port: int, asked: Iterator[Request], tokens: dict[str, str], until: float, enough: float, seen: Seen
+) -> None:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     for request in asked:
-        if time.monotonic() > until:
+        if time.monotonic() > until or seen.answers.total() >= enough:
             break
         headers = {"Authorization": f"Bearer {tokens[request.user]}", "Accept": request.accept}
         if request.body is not None:

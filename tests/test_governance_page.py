@@ -9,7 +9,7 @@ from html.parser import HTMLParser
 import pytest
 from builders import PixelFormat, chest_film, part10_bytes
 from flask.testing import FlaskClient
-from house import NOW, House
+from house import NOW, ORIGIN, House
 from signing_in import OWN, Person, with_issuer
 from test_proofs import with_settings
 from werkzeug.test import TestResponse
@@ -25,7 +25,15 @@ FORMS: dict[str, tuple[str, dict[str, str]]] = {
     "consents": ("front-desk", {"study": STUDY, "disclosure": "opt-out", "research": "opt-in"}),
     "projects": ("security-administrator", {"project": "lungs", "approved_until": "2099-12-31"}),
     "reviews": ("security-auditor", {"seq": "1", "finding": "justified", "text": "an emergency indeed"}),
+    "shares": (
+        "clinician",
+        {"study": STUDY, "level": "deidentified", "purpose": "TREAT", "subject": "colleague", "days": "2"}
+        | {"issuer": f"{ORIGIN}/provider/demo"},
+    ),
+    "ended-shares": ("clinician", {"share": "0" * 32}),
 }
+# What a form comes to where everything is right but what it names: of these there is nothing yet.
+GONE = {"reviews", "ended-shares"}
 
 
 @pytest.fixture
@@ -161,6 +169,7 @@ def test_a_form_of_nobody_elses_is_taken(house: House, name: str) -> None:
     assert house.request("POST", path, user, data={**form, "form_token": token}).status_code in (400, 401)
     assert house.services.catalog.find_study(STUDY) == before
     assert house.services.catalog.projects() == {}
+    assert house.services.catalog.all_shares(house.now) == []
 
 
 @pytest.mark.parametrize("name", FORMS)
@@ -169,11 +178,12 @@ def test_a_form_of_nobody_elses_is_taken(house: House, name: str) -> None:
 )
 def test_only_who_may_sees_a_form_and_is_heard(house: House, name: str, user: str) -> None:
     someone = person(house, user)
-    allowed = FORMS[name][0] == user
+    allowed = FORMS[name][0] == user or (name, user) == ("ended-shares", "security-administrator")
     offered = page(someone, f"?study={STUDY}")
-    assert (f'action="/governance/{name}' in offered) == (allowed and name != "reviews")
+    assert (f'action="/governance/{name}' in offered) == (allowed and name not in GONE)
     status = submit(someone, name, **FORMS[name][1]).status_code
-    assert status == (404 if allowed and name == "reviews" else 303 if allowed else 403)
+    done = 404 if name in GONE else 200 if name == "shares" else 303
+    assert status == (done if allowed else 403)
 
 
 def test_nobody_is_led_to_the_first_page(house: House) -> None:
@@ -206,11 +216,71 @@ def _same_browser(someone: Person, house: House) -> FlaskClient:
         ("projects", {"project": "", "approved_until": "2099-12-31"}),
         ("projects", {"project": "a", "approved_until": "soon"}), ("reviews", {"seq": "x"}),
         ("reviews", {"seq": "1", "finding": "odd", "text": WHY}),
-        ("reviews", {"seq": "1", "finding": "justified", "text": "x"}),
+        ("reviews", {"seq": "1", "finding": "justified", "text": "x"}), ("shares", {}),
+        *(("shares", FORMS["shares"][1] | {"days": days}) for days in ("", "0", "31", "-1", "1.5", "²", "9999999")),
+        *(("shares", FORMS["shares"][1] | {name: ""}) for name in FORMS["shares"][1]),
+        ("shares", FORMS["shares"][1] | {"purpose": "curiosity"}),
+        ("shares", FORMS["shares"][1] | {"issuer": "https://elsewhere.example"}),
     ],
 )  # fmt: skip
 def test_what_makes_no_sense_is_refused(house: House, name: str, form: dict[str, str]) -> None:
     assert submit(person(house, FORMS[name][0]), name, **form).status_code == 400
+
+
+def test_a_study_is_shared_listed_and_ended(house: House) -> None:
+    giver, officer, other = (person(house, user) for user in ("clinician", "security-administrator", "researcher"))
+    form = FORMS["shares"][1]
+    made = submit(giver, "shares", **form)
+    text = made.get_data(as_text=True)
+    link = re.search(r'id="link" value="([^"]+/share#([0-9a-f]{32})\.([A-Za-z0-9_-]{43}))"', text)
+    assert link
+    assert "Location" not in made.headers
+    assert made.headers["Cache-Control"] == "private, no-store"
+    sealed = [one.event for one in read(house.settings.journal, house.services.journal_seal_key)]
+    (event,) = [one for one in sealed if one.kind == "share"]
+    assert event.action == "share"
+    assert event.subject.endswith("#demo-clinician")
+    assert event.reason.startswith(f"share {link[2]}: deidentified for TREAT until ")
+    (kept,) = house.services.catalog.all_shares(house.now)
+    assert (kept.identifier, kept.recipient, kept.until) == (link[2], "colleague", house.now + 2 * 86400)
+    for seer in (giver, officer):
+        shown = page(seer)
+        assert f'<th scope="row">{link[2]}</th>' in shown
+        assert link[3] not in shown
+        assert (STUDY in shown) == (seer is giver)
+    assert link[2] not in page(other)
+    assert submit(other, "ended-shares", share=link[2]).status_code == 403
+    for odd in ("", "x", link[2].upper()):
+        assert submit(giver, "ended-shares", share=odd).status_code == 404
+    ended = submit(officer, "ended-shares", share=link[2])
+    assert ended.headers["Location"] == "/governance?done=ended-shares&safelight-role=security-administrator"
+    assert last(house, "share") == ("end-share", f"share {link[2]} ended")
+    assert "Nothing is shared." in page(giver)
+    assert submit(giver, "ended-shares", share=link[2]).status_code == 404
+
+
+def test_what_is_not_seen_is_not_shared_by_the_form_either(house: House) -> None:
+    giver, form = person(house, "clinician"), FORMS["shares"][1]
+    assert submit(giver, "shares", **{**form, "study": "1.2.3"}).status_code == 404
+    assert submit(giver, "shares", **{**form, "level": "teaching"}).status_code == 403
+    assert submit(giver, "shares", **{**form, "purpose": "HRESCH"}).status_code == 403
+    assert house.services.catalog.all_shares(house.now) == []
+
+
+def test_whoever_received_is_told_of_it_and_ends_nothing(house: House) -> None:
+    giver, colleague = person(house, "clinician"), person(house, "technologist")
+    subject = str(house.services.tokens.verify(house.token("technologist"), NOW)["sub"])
+    made = submit(giver, "shares", **{**FORMS["shares"][1], "subject": subject}).get_data(as_text=True)
+    link = re.search(r'/share#([^"]+)', made)
+    assert link
+    body = {"link": link[1]}
+    recipient = {"Safelight-Role": "recipient"}
+    assert house.request("POST", "/accepted-shares", "technologist", json=body, headers=recipient).status_code == 200
+    shown = colleague.get("/governance?safelight-role=recipient").get_data(as_text=True)
+    assert link[1].partition(".")[0] in shown
+    assert "ended-shares" not in shown
+    assert 'action="/governance/shares' not in shown
+    assert STUDY not in shown
 
 
 class Page(HTMLParser):
@@ -244,7 +314,11 @@ class Page(HTMLParser):
 @pytest.mark.parametrize("user", ["security-administrator", "front-desk", "security-auditor", "clinician"])
 def test_every_field_has_a_label_and_nothing_runs_in_the_page(house: House, user: str) -> None:
     strike(house)
-    text = page(person(house, user), f"?study={STUDY}")
+    someone = person(house, user)
+    text = page(someone, f"?study={STUDY}")
+    if user == "clinician":
+        text = submit(someone, "shares", **FORMS["shares"][1]).get_data(as_text=True)
+        assert 'id="link"' in text
     read_page = Page()
     read_page.feed(text)
     assert read_page.fields <= read_page.labelled

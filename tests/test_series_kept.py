@@ -11,7 +11,7 @@ import pytest
 from builders import PixelFormat, chest_film, part10_bytes
 from house import House
 from review_kit import detectors, finds, screen_all
-from sqlalchemy import event
+from statements import told
 from sweep_routes import unsynced
 from test_store_rejection import note
 
@@ -121,17 +121,13 @@ def test_what_is_gone_is_not_there_even_as_anything(house: House, user: str) -> 
 
 
 def test_a_hit_opens_no_instance(house: House) -> None:
-    said: list[str] = []
-
-    def listening(_connection: object, _cursor: object, statement: str, *_: object) -> None:
-        said.append(statement)
-
     for user in USERS:
         for path in paths(house, user):
             assert house.get(path, user, JSON).status_code == 200
-            event.listen(house.services.engine, "before_cursor_execute", listening)
-            assert house.get(path, user, JSON).status_code == 200
-            event.remove(house.services.engine, "before_cursor_execute", listening)
+    with told(house.services.engine) as said:
+        for user in USERS:
+            for path in paths(house, user):
+                assert house.get(path, user, JSON).status_code == 200
     assert said
     assert not [one for one in said if "instances.sealed" in one]
 

@@ -6,19 +6,23 @@ import re
 import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 from builders import PixelFormat, chest_film, part10_bytes
-from house import ORIGIN, POLICIES, House
+from house import ORIGIN, POLICIES, House, detector
 from werkzeug.test import TestResponse
 
 from server.audit.show import read
 from server.catalog.shares import MOST
+from server.commands.working import Worker
+from server.errors import AuditUnavailable, Busy
 from server.model import Action, AuditEvent, Choice, Consent, StudyLabel
 from server.shares import LONGEST_SECONDS
+from server.sharing import LONGEST_REQUEST_SECONDS, forget_over
 from server.web.app import ROUTES
 
 TINY = PixelFormat(rows=16, columns=16)
@@ -206,6 +210,30 @@ def test_a_T11_a_link_is_good_once(house: House) -> None:
     link = link_of(give(house))
     assert [accept(house, link).status_code for _ in range(3)] == [200, 404, 404]
     assert look(house) == 200
+
+
+def test_a_T11_what_is_for_somebody_of_another_issuer_is_not_for_who_is_called_the_same_here(house: House) -> None:
+    link = link_of(give(house))
+    (made,) = house.services.catalog.all_shares(house.now)
+    house.services.catalog.end_share(made.identifier)
+    assert house.services.catalog.put_share(replace(made, recipient_issuer="https://elsewhere.example"))
+    assert accept(house, link).status_code == 404
+
+
+def test_without_its_entry_nothing_is_shared_accepted_or_ended(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    link = link_of(give(house))
+    before = house.services.catalog.all_shares(house.now)
+
+    def fail(*_: object) -> None:
+        raise AuditUnavailable
+
+    with monkeypatch.context() as broken:
+        broken.setattr(type(house.services.journal), "append", fail)
+        assert give(house).status_code == 503
+        assert accept(house, link).status_code == 503
+        assert house.request("DELETE", f"/shares/{link.partition('.')[0]}", "clinician").status_code == 503
+    assert house.services.catalog.all_shares(house.now) == before
+    assert accept(house, link).status_code == 200
 
 
 def test_a_T11_of_two_at_once_one_gets_it(house: House) -> None:
@@ -446,3 +474,76 @@ def test_a_share_is_sealed_and_the_table_joins_nobody(house: House) -> None:
     plain = [bytes(value) for row in rows for value in row]
     assert len(set(plain)) == len(plain) == 12
     assert all(STUDY.encode() not in value and b"colleague" not in value for value in plain)
+
+
+def _keys(house: House) -> int:
+    return len(list(house.services.catalog.all_wrapped()))
+
+
+def test_with_a_share_the_key_of_its_pseudonyms_goes(house: House) -> None:
+    """Ended by hand at once, ended by its time when the worker tidies up."""
+    ended, _, lasting = (accepted(house, level="deidentified", until=at(house.now + more)) for more in (60, 60, 7200))
+    before = _keys(house)
+    assert len(seen(house)) == 3
+    assert _keys(house) == before + 3
+    house.request("DELETE", f"/shares/{ended}", "clinician")
+    assert _keys(house) == before + 2
+    house.now += 61
+    # Nobody gets it any more, but a request that began in time may still be at work.
+    assert len(seen(house)) == 1
+    Worker(house.services, detector(), "test", 300).tidy()
+    assert _keys(house) == before + 2
+    house.now += LONGEST_REQUEST_SECONDS
+    Worker(house.services, detector(), "test", 300).tidy()
+    assert _keys(house) == before + 1
+    assert house.services.catalog.shares_over(house.now) == []
+    (told,) = [one for one in entries(house) if one.kind == "sweep"]
+    assert told.reason == "1 shares are over; the keys of their pseudonyms are destroyed"
+    assert {one["share"] for one in house.get("/shares", WHO, headers=RECIPIENT).json or []} == {lasting}
+    assert len(seen(house)) == 1
+
+
+def test_of_a_share_half_forgotten_the_rest_is_forgotten_next_time(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    accepted(house, level="deidentified")
+    before = _keys(house)
+    assert len(seen(house)) == 1
+    house.now += HOUR
+
+    def fail(*_: object) -> bool:
+        raise Busy
+
+    for step in ("end_project", "end_share"):
+        with monkeypatch.context() as broken:
+            broken.setattr(type(house.services.catalog), step, fail)
+            with pytest.raises(Busy):
+                forget_over(house.services, house.now)
+        assert len(house.services.catalog.shares_over(house.now)) == 1
+    assert forget_over(house.services, house.now) == 1
+    assert _keys(house) == before
+    assert forget_over(house.services, house.now) == 0
+
+
+def test_without_its_entry_no_key_is_destroyed(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    accepted(house, level="deidentified")
+    seen(house)
+    before = _keys(house)
+    house.now += HOUR
+
+    def fail(*_: object) -> None:
+        raise AuditUnavailable
+
+    monkeypatch.setattr(type(house.services.journal), "append", fail)
+    with pytest.raises(AuditUnavailable):
+        forget_over(house.services, house.now)
+    assert _keys(house) == before
+
+
+def test_a_time_written_into_the_table_ends_no_share(house: House) -> None:
+    """Its end is sealed; the column beside it only finds it."""
+    accepted(house, level="deidentified")
+    with house.services.engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE shares SET expires = 1")
+    assert forget_over(house.services, house.now) == 0
+    assert len(seen(house)) == 1

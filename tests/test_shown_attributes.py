@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields
+from functools import partial
 from typing import Any
 
 import codec_table
@@ -15,14 +16,20 @@ from builders import PixelFormat, chest_film, part10_bytes
 from house import House
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
+from pydicom.uid import ExplicitVRLittleEndian
 from sweep_routes import unsynced
 
 from server import rendered
 from server.admit import View
 from server.develop import Original, displayed_dataset, masked_dataset, unseal
 from server.errors import UnsupportedPixels
+from server.headers import description_of, display_of
+from server.metadata.elements import Elements
 from server.metadata.masked import MaskedDataset
+from server.metadata.part10 import read
 from server.metadata.pseudonyms import domain_key
+from server.metadata.view import to_pydicom
+from server.pixels.description import describe
 from server.pixels.display import DisplayAttributes, display_attributes
 
 _SUFFIXES = ("/rendered", "/rendered?viewport=40,30", "/rendered?window=90,300,linear", "/thumbnail")
@@ -114,8 +121,12 @@ def views(house: House) -> list[View]:
 
 def told(masked: MaskedDataset, number: int) -> Mapping[str, object] | str:
     """Everything that a display reads of a data set, comparable."""
+    return _listed(masked, lambda: display_attributes(masked.dataset, frame_number=number))
+
+
+def _listed(masked: MaskedDataset, read: Callable[[], DisplayAttributes]) -> Mapping[str, object] | str:
     try:
-        display = display_attributes(masked.dataset, frame_number=number)
+        display = read()
     except UnsupportedPixels as error:
         return str(error)
     overlays = [(tag, one.value) for tag, one in masked.elements.items() if tag >> 24 == 0x60 and one.vr != "LO"]
@@ -126,6 +137,64 @@ def _plain(value: Any) -> object:
     if hasattr(value, "entries"):
         return value.first, value.entries.dtype.str, value.entries.tolist()
     return value.tolist() if isinstance(value, np.ndarray) else value
+
+
+def test_headers_that_were_read_once_say_what_reading_them_anew_says(house: House) -> None:
+    """Twice, so that whatever one film left behind would be found in another."""
+    seen = set()
+    for original in (*originals(house), *originals(house)):
+        syntax, keyword = original.record.transfer_syntax_uid, original.pixel_keyword
+        image = {tag: one for tag, one in original.elements.items() if tag >> 16 == 0x28 or tag == 0x00080005}
+        assert original.description == describe(to_pydicom(image), syntax, keyword=keyword)
+        for view in views(house):
+            shown = displayed_dataset(original, view)
+            for number in (1, original.record.number_of_frames):
+                anew = told(shown, number)
+                assert _listed(shown, partial(display_of, shown, number)) == anew
+                seen.add(str(anew))
+    assert len(seen) > 20
+
+
+@pytest.mark.parametrize(
+    ("keyword", "value"),
+    [
+        ("Rows", 25),
+        ("Columns", 30),
+        ("SamplesPerPixel", 3),
+        ("PhotometricInterpretation", "MONOCHROME1"),
+        ("BitsAllocated", 8),
+        ("BitsStored", 11),
+        ("HighBit", 12),
+        ("PixelRepresentation", 1),
+        ("NumberOfFrames", 2),
+        ("LossyImageCompression", "01"),
+        ("PixelPaddingValue", 7),
+        ("PixelPaddingRangeLimit", 9),
+        ("PlanarConfiguration", 1),
+        ("Rows", [24, 24]),
+        ("Rows", None),
+    ],
+)
+def test_a_header_that_says_something_else_is_read_anew(keyword: str, value: object) -> None:
+    """Nothing that a description follows from may be missing from what it is kept under."""
+    film = chest_film(PixelFormat(rows=24, columns=32))
+    if keyword == "PlanarConfiguration":
+        film.SamplesPerPixel, film.PhotometricInterpretation = 3, "RGB"
+    del film.PixelData
+    before = read(part10_bytes(film)).elements
+    setattr(film, keyword, value)
+    after = read(part10_bytes(film)).elements
+    told = [_described(description_of, one) for one in (before, after, before)]
+    anew = [_described(lambda all_of, *named: describe(to_pydicom(all_of), *named[:1]), one) for one in (before, after)]
+    assert told == [*anew, anew[0]]
+    assert told[0] != told[1]
+
+
+def _described(what: Callable[..., object], elements: Elements) -> object:
+    try:
+        return what(elements, ExplicitVRLittleEndian, "PixelData")
+    except UnsupportedPixels as error:
+        return str(error)
 
 
 def test_displays_read_the_same_of_both(house: House) -> None:

@@ -6,7 +6,9 @@ import socket
 import ssl
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Event, Semaphore
 
 import pytest
 from builders import PixelFormat, chest_film, part10_bytes
@@ -15,7 +17,8 @@ from house_process import serving
 from slow_clients import Slow, slowest_answer, sockets, until_closed
 from test_dockerfile import self_signed
 
-from server.web.patience import Patient
+from server.errors import Busy
+from server.web.patience import LAG_SECONDS, Patient
 from server.web.worker import LONGEST_HEAD
 
 HEAD, STALL, RATE = 1.0, 1.5, 4096
@@ -62,6 +65,7 @@ class Pretended:
         seconds, size = self.steps.pop(0)
         if size is None or seconds > self.waits:
             self.now += self.waits
+            self.steps.insert(0, (seconds - self.waits, size))
             raise TimeoutError
         self.now += seconds
         return b"x" * size
@@ -74,8 +78,8 @@ class Pretended:
         self.waits = seconds
 
 
-def patient(raw: Pretended) -> Patient:
-    return Patient(raw, seconds=10, rate=100, clock=lambda: raw.now)
+def patient(raw: Pretended, turns: int = 1) -> Patient:
+    return Patient(raw, seconds=10, rate=100, turns=Semaphore(turns), clock=lambda: raw.now)
 
 
 def test_waiting_costs_credit_and_bytes_earn_it_back() -> None:
@@ -111,6 +115,36 @@ def test_a_new_request_has_the_whole_credit_and_a_shorter_bound_is_kept() -> Non
     with pytest.raises(TimeoutError):
         slow.recv(1)
     assert raw.now == pytest.approx(18.5)
+
+
+def test_a_body_that_comes_slowly_needs_a_turn() -> None:
+    """A little more than a second behind what 128 times the slowest rate would have brought."""
+    steady = patient(Pretended(*[(0.9, 12_800)] * 20, (0.5, 0)), turns=0)
+    for _ in range(20):
+        assert len(steady.recv(12_800)) == 12_800
+    steady.recv(1)
+    slow = patient(Pretended(*[(0.75, 6_400)] * 4), turns=0)
+    for _ in range(2):
+        slow.recv(6_400)
+    with pytest.raises(Busy):
+        slow.recv(6_400)
+    assert slow.turned_away
+    silent = patient(Pretended((5, None)), turns=0)
+    for _ in range(2):
+        with pytest.raises(Busy):
+            silent.recv(1)
+
+
+def test_a_turn_is_taken_once_and_given_back_at_the_end() -> None:
+    turns, raw = Semaphore(1), Pretended((1.5, 5), (1.5, 5))
+    slow = Patient(raw, seconds=10, rate=100, turns=turns, clock=lambda: raw.now)
+    assert len(slow.recv(5)) == 5
+    assert len(slow.recv(5)) == 5
+    assert not turns.acquire(blocking=False)
+    for _ in range(2):
+        slow.end()
+    assert turns.acquire(blocking=False)
+    assert not turns.acquire(blocking=False)
 
 
 @pytest.mark.parametrize(
@@ -188,11 +222,55 @@ def test_a_body_that_hardly_comes_is_given_up(served: tuple[House, int, str]) ->
         "POST /dicomweb/studies HTTP/1.1\r\nHost: x\r\nContent-Type: application/dicom\r\nContent-Length: 900000\r\n"
         f"Authorization: Bearer {house.token('technologist')}\r\n\r\n"
     )
-    # As many as there are threads: for the stated time, and no longer, these do hold the others up.
+    # As many as there are threads: half of these go on, for the stated time, and the rest is told to come again.
     with sockets(port, 2, head.encode()) as slows:
-        assert others(served, slows, b"x") < STALL + LATE
+        assert others(served, slows, b"x") < LAG_SECONDS + LATE
         open_for = until_closed(slows, within=2 * STALL + LATE, meanwhile=lambda one: one.say(b"xxxxxxxx"))
     assert max(open_for) < 2 * STALL + LATE
+    assert [one.received[:12] for one in slows].count(b"HTTP/1.1 503") == 1
+
+
+def test_who_sends_as_slowly_as_may_be_leaves_half_of_the_threads_to_others(served: tuple[House, int, str]) -> None:
+    """At the slowest rate a body may come for ever; nobody else is held up by that."""
+    house, port, _ = served
+    head = (
+        "POST /dicomweb/studies HTTP/1.1\r\nHost: x\r\nContent-Type: application/dicom\r\nContent-Length: 900000\r\n"
+        f"Authorization: Bearer {house.token('technologist')}\r\n\r\n"
+    )
+    stop = Event()
+
+    def dribble() -> None:
+        while not stop.wait(0.2):
+            for one in slows:
+                one.look()
+                one.say(b"x" * (RATE // 2))
+
+    with sockets(port, 4, head.encode()) as slows, ThreadPoolExecutor(1) as pool:
+        try:
+            pool.submit(dribble)
+            until, longest = time.monotonic() + 3 * STALL, 0.0
+            headers = {"Authorization": f"Bearer {house.token('clinician')}", "Accept": "*/*"}
+            while time.monotonic() < until:
+                took = slowest_answer(port, "/dicomweb/studies", headers, times=1, between=lambda: time.sleep(0.3))
+                longest = max(longest, took)
+        finally:
+            stop.set()
+        told = [one.received for one in slows if one.received]
+        assert [one.closed for one in slows].count(0.0) == 1
+        assert len(told) == 3
+        assert all(one.startswith(b"HTTP/1.1 503 ") for one in told)
+        assert all(b"\r\nRetry-After: " in one and b"\r\nConnection: close\r\n" in one for one in told)
+    assert longest < 2 * LAG_SECONDS + LATE
+
+
+def test_no_answer_says_which_program_gives_it(served: tuple[House, int, str]) -> None:
+    for word in (b"GET /healthz HTTP/1.1", b"GET /nothing HTTP/1.1", b"GET / HTTP/1.1\r\nA b: c", b"odd"):
+        with sockets(served[1], 1, word + b"\r\nHost: x\r\nConnection: close\r\n\r\n") as slows:
+            until_closed(slows, within=5, meanwhile=lambda _: None)
+        head = slows[0].received.partition(b"\r\n\r\n")[0].lower()
+        assert head.startswith(b"http/1.1 ")
+        assert b"server:" not in head
+        assert b"gunicorn" not in slows[0].received.lower()
 
 
 def test_an_answer_that_nobody_reads_is_given_up(served: tuple[House, int, str]) -> None:

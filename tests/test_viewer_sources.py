@@ -67,13 +67,16 @@ def browser() -> Iterator[Browser]:
 
 
 def follow(browser: Browser, served: Site, evil: Evil, *places: str) -> list[str]:
-    """Open links that name the evil source, one after the other; returns the tokens that got there."""
+    """Open links that name the evil source, each in a tab of its own; returns the tokens that got there."""
     with visit(browser, served, served.house.token("clinician")) as seen:
         # Nothing but the viewer and its page's policy stands between.
         seen.page.context.unroute_all()
-        for place in places:
-            seen.page.goto(f"{served.origin}{place}", wait_until="domcontentloaded")
-            seen.page.wait_for_timeout(1_500)
+        tabs = [seen.page.context.new_page() for _ in places]
+        for tab, place in zip(tabs, places, strict=True):
+            tab.goto(f"{served.origin}{place}", wait_until="domcontentloaded")
+        for tab in tabs:
+            tab.wait_for_load_state("networkidle")
+        seen.page.wait_for_timeout(1_500)
     return _tokens(evil)
 
 

@@ -31,7 +31,7 @@ def journal_numbers(directory: Path) -> list[int]:
 
 
 @contextmanager
-def opened(path: Path, flags: int) -> Iterator[int]:
+def opened(path: Path | str, flags: int) -> Iterator[int]:
     """A file descriptor that is closed afterwards; a new file is its owner's alone, a symbolic link is refused."""
     descriptor = os.open(path, flags | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
@@ -46,7 +46,7 @@ def locked(directory: Path, *, shared: bool = False) -> Iterator[None]:
 
     Gives up after ten seconds, so that a stopped process that holds it makes the others refuse and not hang.
     """
-    with opened(directory / LOCK_NAME, os.O_RDONLY if shared else os.O_RDWR) as descriptor:
+    with opened(f"{directory}/{LOCK_NAME}", os.O_RDONLY if shared else os.O_RDWR) as descriptor:
         operation = (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB
         for _ in range(_PATIENCE):
             try:

@@ -38,6 +38,10 @@ _PADDING = 256
 _NONCE = 12
 _ENTRY = b"safelight audit entry 1\n"
 _IDENTITY = b"safelight audit identity 1\n"
+# How a line is laid out: its names in order, written, before and after the place of the signature.
+_ORDER = sorted(STRUCTURE.union(READABLE) - {"signature"})
+_BEFORE = [(f'"{name}":', name) for name in _ORDER if name < "signature"]
+_AFTER = [(f'"{name}":', name) for name in _ORDER if name > "signature"]
 _UNSAFE = re.compile(r"""[^ !#$%()*+\-./0-9:=?@A-Z\[\]^_`a-z{}~]""")
 
 
@@ -71,7 +75,7 @@ def canonical(value: object) -> str:
     Raises `Malformed` for anything else.
     """
     if isinstance(value, str):
-        return '"' + _UNSAFE.sub(_escape, value) + '"'
+        return f'"{_UNSAFE.sub(_escape, value)}"'
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
     if isinstance(value, list | tuple):
@@ -118,9 +122,10 @@ def prepare(event: AuditEvent) -> Prepared:
     Raises `AuditUnavailable` if the line would be longer than `LONGEST`.
     """
     readable = {name: canonical(getattr(event, name)) for name in READABLE}
-    identity = canonical({name: getattr(event, name) for name in SEALED}).encode("ascii")
+    sealed = ",".join([f'"{name}":{canonical(getattr(event, name))}' for name in SEALED])
+    identity = f"{{{sealed}}}".encode("ascii")
     identity = identity.ljust(-(-len(identity) // _PADDING) * _PADDING)
-    if len(_joined(readable)) + len(identity) * 4 // 3 + 1024 > LONGEST:
+    if sum(map(len, readable.values())) + 512 + len(identity) * 4 // 3 + 1024 > LONGEST:
         raise AuditUnavailable("the entry is too long")
     return Prepared(readable=readable, identity=identity)
 
@@ -140,15 +145,18 @@ def write_line(
     The nonce is not the number: a number is given out anew when a write has failed.
     """
     sealed = nonce + AESGCM(seal_key).encrypt(nonce, prepared.identity, _bound_to(seq))
+    # Numbers, digits and base64 hold nothing that would be written otherwise.
     fields = {
         **prepared.readable,
-        "seq": canonical(seq),
-        "time": canonical(datetime.fromtimestamp(now, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")),
-        "sealed": canonical(encode_base64(sealed)),
-        "previous": canonical(previous),
+        "seq": str(seq),
+        "time": f'"{datetime.fromtimestamp(now, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")}"',
+        "sealed": f'"{encode_base64(sealed)}"',
+        "previous": f'"{previous}"',
     }
-    signature = signing_key.sign(_ENTRY + _joined(fields).encode("ascii"))
-    return _joined({**fields, "signature": canonical(encode_base64(signature))}).encode("ascii")
+    before = ",".join([name + fields[field] for name, field in _BEFORE])
+    after = ",".join([name + fields[field] for name, field in _AFTER])
+    signature = signing_key.sign(_ENTRY + f"{{{before},{after}}}".encode("ascii"))
+    return f'{{{before},"signature":"{encode_base64(signature)}",{after}}}'.encode("ascii")
 
 
 def parse_line(raw: bytes) -> Line:

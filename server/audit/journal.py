@@ -134,17 +134,22 @@ class Journal:
         """Write the entries in one stroke; return the number of the first. Raises `OSError`, `AuditUnavailable`."""
         with (
             disk.locked(self._directory),
-            disk.opened(self._directory / disk.HEAD_NAME, os.O_RDWR) as head_file,
+            disk.opened(f"{self._directory}/{disk.HEAD_NAME}", os.O_RDWR) as head_file,
         ):
             raw = disk.read_at(head_file, HEAD_SIZE + 1, 0)
             slots = decode_slots(raw, self._public_key, self._slots)
-            end, notes = self._find_end(slots)
-            slot = 1 - slots.slot
-            if end.size >= self._rotate_at and not notes:
+            head, slot = self._head_of(slots), 1 - slots.slot
+            with disk.opened(self._file_of(head), os.O_RDWR) as file:
+                end, notes = self._find_end(head, slots, file)
+                first = end.seq + len(notes) + 1
+                rotates = end.size >= self._rotate_at and not notes
+                if not rotates:
+                    end = self._write([*map(prepare, notes), *batch], end, file)
+            if rotates:
                 end = self._rotate(end, head_file, slot)
                 slot = 1 - slot
-            first = end.seq + len(notes) + 1
-            end = self._write([*map(prepare, notes), *batch], end)
+                with disk.opened(self._file_of(end), os.O_RDWR) as file:
+                    end = self._write(batch, end, file)
             # Not synced: a head that lags after a power failure is put right by whoever appends next.
             written = encode_slot(end, slot, self._signing_key)
             disk.write_at(head_file, written, slot * SLOT)
@@ -155,39 +160,45 @@ class Journal:
             self._seen = end
             return first
 
-    def _find_end(self, slots: Slots) -> tuple[Head, list[AuditEvent]]:
-        """Where the next entry goes, and what it has to be told first."""
+    def _file_of(self, head: Head) -> str:
+        return f"{self._directory}/{disk.journal_name(head.file)}"
+
+    def _head_of(self, slots: Slots) -> Head:
+        """How far the journal is known to go. Raises `AuditUnavailable` where that cannot be, or was more before."""
         head = slots.current
         if head is None:
             raise AuditUnavailable("the head of the journal does not verify")
         if head.seq < self._seen.seq or (head.seq == self._seen.seq and head.hash != self._seen.hash):
             raise AuditUnavailable("the journal was set back")
+        return head
+
+    def _find_end(self, head: Head, slots: Slots, file: int) -> tuple[Head, list[AuditEvent]]:
+        """Where the next entry goes in the head's own file, and what it has to be told first."""
         notes = [damaged_event()] if slots.damaged else []
-        with disk.opened(self._directory / disk.journal_name(head.file), os.O_RDWR) as file:
-            beyond = os.fstat(file).st_size - head.size
-            if beyond < 0:
-                raise AuditUnavailable("the journal is shorter than its head says")
-            if beyond == 0:
-                return head, notes
-            tail = disk.read_at(file, beyond, head.size)
-            found = survey(tail, head, self._public_key)
-            if len(found.torn) > _TORN_LIMIT:
-                raise AuditUnavailable("more than one commit lies broken at the end of the journal")
-            # A sync that failed may have dropped these bytes from memory without writing them: written again, they
-            # are part of the next sync.
-            disk.write_at(file, tail[: found.end.size - head.size], head.size)
-            if found.torn:
-                notes.append(torn_event(found.torn))
-                disk.write_new(self._directory / torn_name(found.end.seq + 1, found.torn), found.torn)
-                disk.sync_directory(self._directory)
-                os.ftruncate(file, found.end.size)
-            os.fdatasync(file)
-            return found.end, notes
+        beyond = os.fstat(file).st_size - head.size
+        if beyond < 0:
+            raise AuditUnavailable("the journal is shorter than its head says")
+        if beyond == 0:
+            return head, notes
+        tail = disk.read_at(file, beyond, head.size)
+        found = survey(tail, head, self._public_key)
+        if len(found.torn) > _TORN_LIMIT:
+            raise AuditUnavailable("more than one commit lies broken at the end of the journal")
+        # A sync that failed may have dropped these bytes from memory without writing them: written again, they
+        # are part of the next sync.
+        disk.write_at(file, tail[: found.end.size - head.size], head.size)
+        if found.torn:
+            notes.append(torn_event(found.torn))
+            disk.write_new(self._directory / torn_name(found.end.seq + 1, found.torn), found.torn)
+            disk.sync_directory(self._directory)
+            os.ftruncate(file, found.end.size)
+        os.fdatasync(file)
+        return found.end, notes
 
     def _rotate(self, end: Head, head_file: int, slot: int) -> Head:
         """Begin the next file. The head points there, durably, before the file holds anything."""
         end = replace(end, file=end.file + 1, size=0)
-        with disk.opened(self._directory / disk.journal_name(end.file), os.O_RDWR | os.O_CREAT) as file:
+        with disk.opened(self._file_of(end), os.O_RDWR | os.O_CREAT) as file:
             if os.fstat(file).st_size:
                 raise AuditUnavailable("the next file of the journal is there already")
         disk.sync_directory(self._directory)
@@ -195,7 +206,7 @@ class Journal:
         os.fdatasync(head_file)
         return end
 
-    def _write(self, entries: Sequence[Prepared], end: Head) -> Head:
+    def _write(self, entries: Sequence[Prepared], end: Head, file: int) -> Head:
         now = self._clock()
         seq, previous = end.seq, end.hash
         lines: list[bytes] = []
@@ -213,13 +224,12 @@ class Journal:
             previous = digest(line)
             lines.append(line + b"\n")
         data = b"".join(lines)
-        with disk.opened(self._directory / disk.journal_name(end.file), os.O_RDWR) as file:
-            try:
-                disk.write_at(file, data, end.size)
-                os.fdatasync(file)
-            except OSError:
-                # If even this fails, the next append finds the rest beyond the head and sets it aside.
-                with suppress(OSError):
-                    os.ftruncate(file, end.size)
-                raise
-        return replace(end, seq=seq, hash=previous, size=end.size + len(data))
+        try:
+            disk.write_at(file, data, end.size)
+            os.fdatasync(file)
+        except OSError:
+            # If even this fails, the next append finds the rest beyond the head and sets it aside.
+            with suppress(OSError):
+                os.ftruncate(file, end.size)
+            raise
+        return Head(seq=seq, hash=previous, file=end.file, size=end.size + len(data))

@@ -9,7 +9,7 @@ from server.auth.claims import ClaimPaths, caller_from_claims
 from server.auth.introspection import Introspector
 from server.auth.keys import KeySource
 from server.auth.provider import Provider
-from server.auth.tokens import TokenVerifier, claimed_issuer
+from server.auth.tokens import MOST_REMEMBERED, TokenVerifier, claimed_issuer, token_digest
 from server.errors import ConfigurationError, Unauthenticated
 from server.model import Caller, Introspection, IssuerSettings
 
@@ -85,10 +85,14 @@ class Issuers:
         if len(asked) > 1 and any(one.settings.introspection is Introspection.OPAQUE for one in asked):
             raise ConfigurationError("opaque tokens can be of one issuer only")
         self._opaque = asked[0] if len(asked) == 1 else None
+        # Whose a token says to be is written in the token; of those that verified it is not read again.
+        self._of: dict[bytes, Issuer] = {}
 
     def verify(self, token: str, now: float, proved: str | None = None) -> Mapping[str, object]:
         """Return the claims of a token at `now`; `iss` among them is one of `all`. As `TokenVerifier.verify`."""
-        named = claimed_issuer(token)
+        name = token_digest(token)
+        issuer = self._of.get(name)
+        named = issuer.settings.issuer if issuer else claimed_issuer(token)
         if named is None:
             if self._opaque is None or self._opaque.introspector is None:
                 raise Unauthenticated("the token is no JWT, and no issuer is asked about such")
@@ -97,6 +101,9 @@ class Issuers:
         if issuer is None:
             raise Unauthenticated("the token is of an issuer that is not ours")
         claims = issuer.verifier.verify(token, now, proved)
+        if len(self._of) >= MOST_REMEMBERED:
+            self._of.clear()
+        self._of[name] = issuer
         if issuer.introspector is not None and issuer.settings.introspection is Introspection.ALWAYS:
             told = issuer.introspector.ask(token)
             if told.get("sub", claims["sub"]) != claims["sub"]:

@@ -62,7 +62,7 @@ class _Registry(jws.JWSRegistry):
 
 
 # More tokens than this in one verifier's memory begin anew.
-_MOST_REMEMBERED = 4096
+MOST_REMEMBERED = 2048
 
 
 def one_algorithm(algorithm: str) -> jws.JWSRegistry:
@@ -73,23 +73,30 @@ def one_algorithm(algorithm: str) -> jws.JWSRegistry:
 class SignedBefore:
     """Which tokens have verified, by their SHA-256, under which key object: the signature of none is computed twice.
 
-    Whoever asks has found the key just now. One that its issuer withdrew is not found any more, and one that was
-    fetched anew is another object; so nothing is taken for signed that could not be verified at this moment.
+    Whoever asks finds the key anew. One that its issuer withdrew is not found any more, and one that was fetched anew
+    is another object; so nothing is taken for signed that could not be verified at this moment.
     """
 
     def __init__(self) -> None:
-        self._payloads: dict[bytes, tuple[Key, bytes]] = {}
+        self._known: dict[bytes, tuple[str, Key, Mapping[str, object]]] = {}
 
-    def payload(self, token: str, key: Key, algorithm: str) -> bytes:
-        """The payload of a token that `key` has signed. Raises as `jws.deserialize_compact`."""
-        name = hashlib.sha256(token.encode()).digest()
-        signer, payload = self._payloads.get(name, (None, b""))
-        if signer is not key:
-            payload = jws.deserialize_compact(token, key, registry=_Registry(algorithm)).payload or b""
-            if len(self._payloads) >= _MOST_REMEMBERED:
-                self._payloads.clear()
-            self._payloads[name] = key, payload
-        return payload
+    def claims(self, token: str, keys: KeySource) -> Mapping[str, object] | None:
+        """The payload of a token that has verified under a key that is still in force; None: to be verified."""
+        known = self._known.get(token_digest(token))
+        if known is None or keys.find(known[0]) is not known[1]:
+            return None
+        return known[2]
+
+    def note(self, token: str, key_id: str, key: Key, claims: Mapping[str, object]) -> None:
+        """The signature over the token was computed with this key, and is right."""
+        if len(self._known) >= MOST_REMEMBERED:
+            self._known.clear()
+        self._known[token_digest(token)] = key_id, key, claims
+
+
+def token_digest(token: str) -> bytes:
+    """The name under which something is remembered of a token."""
+    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,7 +144,9 @@ class TokenVerifier:
         thumbprint of the key that the request has proved to hold (RFC 9449), None without a proof. Raises
         `Unauthenticated` whatever is wrong with the token; `Busy` where the issuer's keys cannot be had.
         """
-        claims = signed_claims(token, self.algorithms, self.accepted_types, self.keys, self._signed)
+        claims = self._signed.claims(token, self.keys)
+        if claims is None:
+            claims = signed_claims(token, self.algorithms, self.accepted_types, self.keys, self._signed)
         return self.check(claims, now, proved)
 
     def check(self, claims: Mapping[str, object], now: float, proved: str | None = None) -> Mapping[str, object]:
@@ -188,10 +197,14 @@ def signed_claims(
     algorithm, key_id = _checked_header(_header(token), algorithms, accepted_types)
     key = keys.find(key_id)
     try:
-        return parse_object((before or SignedBefore()).payload(token, key, algorithm))
+        payload = jws.deserialize_compact(token, key, registry=_Registry(algorithm)).payload or b""
+        claims = parse_object(payload)
     except (JoseError, ValueError, TypeError):
         # Chained causes would put pieces of the token into a traceback.
         raise Unauthenticated("the token's signature or payload is not valid") from None
+    if before is not None:
+        before.note(token, key_id, key, claims)
+    return claims
 
 
 def claimed_issuer(token: str) -> str | None:

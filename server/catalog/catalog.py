@@ -148,7 +148,10 @@ class Catalog(People, Searching, ShareBook):
         return identifiers.find_row_keys(self._access, wanted)
 
     def identifier_of(self, row_key: bytes) -> Identifier | None:
-        return identifiers.identifier_of(self._access, row_key)
+        return identifiers.identifiers_of(self._access, [row_key])[0]
+
+    def identifiers_of(self, row_keys: Sequence[bytes]) -> list[Identifier | None]:
+        return identifiers.identifiers_of(self._access, row_keys)
 
     # Keys
 

@@ -10,11 +10,12 @@ import socket
 import ssl
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cache, cached_property
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import URL, Column, Connection, Dialect, Engine, Table, create_engine, event, make_url
+from sqlalchemy import URL, Column, Connection, Dialect, Engine, Select, Table, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DatabaseError, DBAPIError, IntegrityError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import PoolProxiedConnection, QueuePool
@@ -23,6 +24,8 @@ from server.errors import Busy, ConfigurationError
 
 PATIENCE_SECONDS = 30
 _WRITER_LOCK = 0x5AFE1164
+# What begins a reading transaction: of PostgreSQL, of SQLite.
+_READS = ("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY", "BEGIN")
 # Waiting for a lock, query cancelled, shutting down or starting up, too many connections, serialisation, deadlock.
 _BUSY_STATES = frozenset({"55P03", "57014", "57P01", "57P02", "57P03", "53300", "40001", "40P01"})
 
@@ -69,6 +72,33 @@ def writing(engine: Engine) -> Iterator[Connection]:
         yield connection
 
 
+class Snapshot:
+    """A reading transaction that was begun on a connection of the driver, past all that makes `reading` costly."""
+
+    def __init__(self, engine: Engine, wire: PoolProxiedConnection) -> None:
+        self.wire = wire
+        self.dialect = engine.dialect
+        self._engine = engine
+
+    @cached_property
+    def connection(self) -> Connection:
+        """The same transaction for statements that are made up on the spot."""
+        return Connection(self._engine.execution_options(safelight_begun=True), self.wire)
+
+
+@contextmanager
+def at_once(engine: Engine) -> Iterator[Snapshot]:
+    """As `reading`: one short transaction that only reads, for `fetch` and `fetch_by`. Raises `Busy`."""
+    with _translated():
+        snapshot = Snapshot(engine, engine.raw_connection())
+        try:
+            run(snapshot, _READS[engine.dialect.name == "sqlite"], ())
+            yield snapshot
+        finally:
+            # The pool rolls back what it takes back.
+            snapshot.wire.close()
+
+
 def fetch(
     engine: Engine,
     columns: Sequence[Column[Any]],
@@ -76,12 +106,12 @@ def fetch(
     values: Sequence[object],
     *,
     within: tuple[Column[Any], object] | None = None,
-    snapshot: Connection | None = None,
+    snapshot: Snapshot | Connection | None = None,
 ) -> list[tuple[Any, ...]]:
     """These columns of the rows whose `key` is one of the values, in no order: what every request asks, several times.
 
     `within`: only of the rows that have this value in that column. One statement, which is a snapshot by itself or
-    belongs to `snapshot`, past all that makes `reading` costly. Raises `Busy`.
+    belongs to `snapshot`. Raises `Busy`.
     """
     # Only names out of the schema are written into the statement.
     names = ", ".join(column.name for column in columns)
@@ -92,21 +122,41 @@ def fetch(
         query += f" AND {within[0].name} = ?"
         parameters.append(within[1])
     with _translated():
-        if snapshot is not None:
-            return run(snapshot, query, parameters)
-        connection = engine.raw_connection()
-        try:
-            return _driven(engine.dialect, connection, query, parameters)
-        finally:
-            connection.close()
+        return _alone(engine, query, parameters) if snapshot is None else run(snapshot, query, parameters)
 
 
-def run(connection: Connection, statement: str, parameters: Sequence[object]) -> list[tuple[Any, ...]]:
-    """A statement with `?` in the place of each parameter, in the transaction of `connection`; its rows, if it has any.
+def fetch_by(
+    engine: Engine, query: Select[Any], values: Mapping[str, object], snapshot: Snapshot | None = None
+) -> list[tuple[Any, ...]]:
+    """The rows of a query that was built once, of bytes, texts and numbers alone; otherwise as `fetch`."""
+    written, marks = _compiled(query, engine.dialect)
+    parameters = [values.get(name, known) for name, known in marks]
+    with _translated():
+        return _alone(engine, written, parameters) if snapshot is None else run(snapshot, written, parameters)
+
+
+@cache
+def _compiled(query: Select[Any], dialect: Dialect) -> tuple[str, list[tuple[str, object]]]:
+    """A query as the driver takes it, and which value stands at which mark, with those that the query has itself."""
+    compiled = query.compile(dialect=dialect)
+    return str(compiled), [(name, compiled.params[name]) for name in compiled.positiontup or ()]
+
+
+def _alone(engine: Engine, statement: str, parameters: Sequence[object]) -> list[tuple[Any, ...]]:
+    wire = engine.raw_connection()
+    try:
+        return _driven(engine.dialect, wire, statement, parameters)
+    finally:
+        wire.close()
+
+
+def run(within: Connection | Snapshot, statement: str, parameters: Sequence[object]) -> list[tuple[Any, ...]]:
+    """A statement with `?` in the place of each parameter, in the transaction of `within`; its rows, if it has any.
 
     It goes straight to the driver: to build, compile and dress a statement takes longer than to run a short one.
     """
-    return _driven(connection.dialect, connection.connection, statement, parameters)
+    wire = within.wire if isinstance(within, Snapshot) else within.connection
+    return _driven(within.dialect, wire, statement, parameters)
 
 
 def _driven(
@@ -188,8 +238,9 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    writes = connection.get_execution_options().get("safelight_writes", False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+    options = connection.get_execution_options()
+    if not options.get("safelight_begun", False):
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if options.get("safelight_writes", False) else _READS[True])
 
 
 def _prepare_postgresql(connection: Any, _record: object) -> None:
@@ -206,7 +257,10 @@ def _prepare_postgresql(connection: Any, _record: object) -> None:
 
 
 def _begin_postgresql(connection: Connection) -> None:
-    if connection.get_execution_options().get("safelight_writes", False):
+    options = connection.get_execution_options()
+    if options.get("safelight_begun", False):
+        return
+    if options.get("safelight_writes", False):
         connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_WRITER_LOCK})")
     else:
-        connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        connection.exec_driver_sql(_READS[False])

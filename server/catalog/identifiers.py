@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, select
+from sqlalchemy import Connection
 
 from server.catalog.access import Access
 from server.catalog.database import fetch, insert_many
@@ -18,7 +18,6 @@ from server.model import Identifier, IdentifierKind
 
 ROW_KEY_BYTES = 16
 _IDENTIFIER_BYTES = 256
-_BY_KEY = select(identifiers.c.value_token, identifiers.c.sealed).where(identifiers.c.key_token == bindparam("token"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,17 +80,17 @@ def known_row_keys(access: Access, wanted: Iterable[Identifier]) -> dict[Identif
     return _opened(access, {identifier: _value_token(access, identifier) for identifier in wanted}, access.fetch)
 
 
-def identifier_of(access: Access, row_key: bytes) -> Identifier | None:
-    """Which identifier a row key was drawn for. Raises `SealBroken` for a row that was tampered with."""
-    token = access.tokens.unique("row-key", row_key)
-    with access.reading() as connection:
-        found = connection.execute(_BY_KEY, {"token": token}).one_or_none()
-    if found is None:
-        return None
-    identifier, key = _open(access, found.value_token, found.sealed)
-    if key != row_key:
-        raise SealBroken("a row of identifiers contradicts its columns")
-    return identifier
+def identifiers_of(access: Access, row_keys: Sequence[bytes]) -> list[Identifier | None]:
+    """Which identifier each row key was drawn for. Raises `SealBroken` for a row that was tampered with."""
+    tokens = {access.tokens.unique("row-key", key): key for key in row_keys}
+    columns = [identifiers.c.key_token, identifiers.c.value_token, identifiers.c.sealed]
+    found: dict[bytes, Identifier] = {}
+    for key_token, *read in access.fetch(columns, identifiers.c.key_token, list(tokens)):
+        identifier, key = access.opened.of("identifiers", key_token, tuple(read), partial(_open, access, *read))
+        if key != tokens[key_token]:
+            raise SealBroken("a row of identifiers contradicts its columns")
+        found[key] = identifier
+    return [found.get(key) for key in row_keys]
 
 
 def _known(access: Access, connection: Connection, tokens: Mapping[Identifier, bytes]) -> dict[Identifier, bytes]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date
 
 from server.catalog import projects, sessions
@@ -37,6 +38,9 @@ class People:
 
     def get_session(self, digest: bytes, now: float) -> bytes | None:
         return sessions.get_session(self._access, digest, now)
+
+    def get_sessions(self, digests: Sequence[bytes], now: float) -> list[bytes | None]:
+        return sessions.get_sessions(self._access, digests, now)
 
     def delete_session(self, digest: bytes) -> None:
         sessions.delete_session(self._access, digest)

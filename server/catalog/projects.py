@@ -26,7 +26,13 @@ def approved_until(access: Access, name: str) -> date | None:
     """The last day on which a project is approved, None for one that nobody entered. Raises `SealBroken`."""
     token = _token(access, name)
     found = access.fetch([projects.c.sealed], projects.c.token, [token])
-    return date.fromisoformat(access.open("projects", token, found[0][0])[1]) if found else None
+    if not found:
+        return None
+    return access.opened.of("projects", token, found[0], lambda: _until(access, token, found[0][0]))
+
+
+def _until(access: Access, token: bytes, sealed: bytes) -> date:
+    return date.fromisoformat(access.open("projects", token, sealed)[1])
 
 
 def entered(access: Access) -> dict[str, date]:

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Row, Select, bindparam, exists, func, select
 
 from server.catalog.access import Access
 from server.catalog.records import (
+    Joined,
     OpenedInstance,
     OpenedStudy,
     instance_token,
@@ -19,6 +20,8 @@ from server.catalog.records import (
     open_joined,
     open_series,
     open_study,
+    remembered_series,
+    remembered_study,
     select_instances,
     select_studies,
     series_token,
@@ -57,15 +60,13 @@ def find_series(access: Access, study_uid: str, uid: str) -> SeriesRecord | None
 
 def find_instance(access: Access, path: InstancePath) -> InstanceRecord | None:
     """The instance at exactly this path; under another study or series, or rejected, it is not there."""
-    with access.reading() as connection:
-        found = instance_in(access, connection, path.instance)
+    found = _instance(access, path.instance)
     return found.record if found is not None and found.record.path == path and not found.record.rejected else None
 
 
 def find_stored(access: Access, sop_instance_uid: str) -> OpenedInstance | None:
     """The instance with this UID wherever it lies, with the keyed digest of the body that was stored."""
-    with access.reading() as connection:
-        return instance_in(access, connection, sop_instance_uid)
+    return _instance(access, sop_instance_uid)
 
 
 def series_of(access: Access, study_uid: str, series_uid: str | None = None) -> list[SeriesRecord]:
@@ -73,17 +74,20 @@ def series_of(access: Access, study_uid: str, series_uid: str | None = None) -> 
 
     No instance is opened.
     """
-    with access.reading() as connection:
-        study = study_in(access, connection, study_uid)
-        if study is None:
-            return []
-        named = {"study": bytes.fromhex(study.record.row)}
-        if series_uid is None:
-            rows = connection.execute(_SHOWN_OF, named).all()
-        else:
-            named["token"] = series_token(access, named["study"], series_uid)
-            rows = connection.execute(_SHOWN_NAMED, named).all()
-    return sorted((_open(access, row, study.record) for row in rows), key=series_order)
+    if access.snapshot is None:
+        with access.at_once() as moment:
+            return series_of(moment, study_uid, series_uid)
+    found = access.fetch_by(_STUDY, {"token": study_token(access, study_uid)})
+    if not found:
+        return []
+    study = remembered_study(access, *found[0]).record
+    named = {"study": bytes.fromhex(study.row)}
+    if series_uid is not None:
+        named["token"] = series_token(access, named["study"], series_uid)
+    rows = access.fetch_by(_SHOWN_OF if series_uid is None else _SHOWN_NAMED, named)
+    return sorted(
+        (remembered_series(access, row, token, sealed, study) for row, token, sealed in rows), key=series_order
+    )
 
 
 def series_at(access: Access, row: str) -> SeriesRecord | None:
@@ -220,9 +224,14 @@ def series_in(access: Access, connection: Connection, study: StudyRecord, uid: s
     return None if row is None else _open(access, row, study)
 
 
+def _instance(access: Access, uid: str) -> OpenedInstance | None:
+    rows = access.fetch_by(_INSTANCE, {"token": instance_token(access, uid)})
+    return open_joined(access, Joined(*rows[0])) if rows else None
+
+
 def instance_in(access: Access, connection: Connection, uid: str) -> OpenedInstance | None:
     row = connection.execute(_INSTANCE, {"token": instance_token(access, uid)}).one_or_none()
-    return None if row is None else open_joined(access, row)
+    return None if row is None else open_joined(access, Joined(*row))
 
 
 def _series_query(study: StudyRecord) -> Select[Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Row, Select, select, update
 
@@ -69,8 +69,10 @@ def select_instances() -> Select[Any]:
     joined = instances.join(series, instances.c.series == series.c.row).join(
         studies, instances.c.study == studies.c.row
     )
+    columns = instances.c
     return select(
-        instances,
+        *(columns.row, columns.study, columns.series, columns.uid_token, columns.sealed, columns.screening),
+        columns.rejected,
         series.c.study.label("series_study"),
         series.c.uid_token.label("series_token"),
         series.c.sealed.label("series_sealed"),
@@ -114,7 +116,7 @@ def open_series(access: Access, row: bytes, token: bytes, sealed: bytes, study: 
     )
 
 
-def open_instance(access: Access, found: Row[Any], parent: SeriesRecord) -> OpenedInstance:
+def open_instance(access: Access, found: Row[Any] | Joined, parent: SeriesRecord) -> OpenedInstance:
     """Raises `SealBroken` if the row does not open, or its plain columns say something else than what is sealed."""
     value = access.open("instances", found.row, found.sealed)
     _agree(value["series"] == parent.row == found.series.hex(), "instances")
@@ -149,12 +151,41 @@ def open_instance(access: Access, found: Row[Any], parent: SeriesRecord) -> Open
     return OpenedInstance(record=record, body_digest=bytes.fromhex(value["digest"]))
 
 
-def open_joined(access: Access, found: Row[Any]) -> OpenedInstance:
+class Joined(NamedTuple):
+    """One row of `select_instances`, as it was read."""
+
+    row: bytes
+    study: bytes
+    series: bytes
+    uid_token: bytes
+    sealed: bytes
+    screening: str
+    rejected: int
+    series_study: bytes
+    series_token: bytes
+    series_sealed: bytes
+    study_token: bytes
+    study_sealed: bytes
+
+
+def open_joined(access: Access, found: Joined) -> OpenedInstance:
     """Open one row of `select_instances` from the study down. Raises `SealBroken`."""
     _agree(found.series_study == found.study, "series")
-    study = open_study(access, found.study, found.study_token, found.study_sealed)
-    parent = open_series(access, found.series, found.series_token, found.series_sealed, study.record)
-    return open_instance(access, found, parent)
+    study = remembered_study(access, found.study, found.study_token, found.study_sealed)
+    parent = remembered_series(access, found.series, found.series_token, found.series_sealed, study.record)
+    read = (*found[:7], parent)
+    return access.opened.of("instances", found.row, read, lambda: open_instance(access, found, parent))
+
+
+def remembered_study(access: Access, row: bytes, token: bytes, sealed: bytes) -> OpenedStudy:
+    """As `open_study`, for studies that are asked about again and again."""
+    return access.opened.of("studies", row, (token, sealed), lambda: open_study(access, row, token, sealed))
+
+
+def remembered_series(access: Access, row: bytes, token: bytes, sealed: bytes, study: StudyRecord) -> SeriesRecord:
+    """As `open_series`, for series that are asked about again and again."""
+    read = (token, sealed, study)
+    return access.opened.of("series", row, read, lambda: open_series(access, row, token, sealed, study))
 
 
 def insert_study(access: Access, connection: Connection, record: StudyRecord, sequence: int) -> None:

@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement, Connection, and_, func, literal_column, no
 
 from server.catalog.access import Access
 from server.catalog.database import reading, writing
-from server.catalog.records import OpenedInstance, open_joined, replace_instance, select_instances
+from server.catalog.records import Joined, OpenedInstance, open_joined, replace_instance, select_instances
 from server.catalog.retired import retire
 from server.catalog.schema import instances
 from server.errors import NotFound
@@ -161,7 +161,7 @@ def open_row(access: Access, connection: Connection, row: bytes) -> OpenedInstan
     found = connection.execute(select_instances().where(instances.c.row == row)).one_or_none()
     if found is None:
         raise NotFound
-    return open_joined(access, found)
+    return open_joined(access, Joined(*found))
 
 
 def put_outcome(access: Access, connection: Connection, opened: OpenedInstance, outcome: Outcome) -> InstanceRecord:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import cast
 
 from sqlalchemy import delete, insert, select, update
@@ -53,11 +54,18 @@ def replace_session(access: Access, digest: bytes, value: bytes, expires: float)
 
 def get_session(access: Access, digest: bytes, now: float) -> bytes | None:
     """The value of a session that has not expired; the sealed time counts. Raises `SealBroken`."""
-    token = access.tokens.unique("session", digest)
-    found = access.fetch([sessions.c.sealed], sessions.c.token, [token])
-    if not found:
-        return None
-    expires, value = access.open("sessions", token, found[0][0])
+    return get_sessions(access, [digest], now)[0]
+
+
+def get_sessions(access: Access, digests: Sequence[bytes], now: float) -> list[bytes | None]:
+    """As `get_session`, of several in one look."""
+    tokens = [access.tokens.unique("session", digest) for digest in digests]
+    found = dict(access.fetch([sessions.c.token, sessions.c.sealed], sessions.c.token, tokens)) if tokens else {}
+    return [_live(access, token, found[token], now) if token in found else None for token in tokens]
+
+
+def _live(access: Access, token: bytes, sealed: bytes, now: float) -> bytes | None:
+    expires, value = access.open("sessions", token, sealed)
     return bytes.fromhex(cast(str, value)) if now < expires else None
 
 

@@ -12,8 +12,8 @@ class ShareBook:
 
     _access: Access
 
-    def put_share(self, share: Share, now: float) -> bool:
-        return shares.put(self._access, share, now)
+    def put_share(self, share: Share) -> bool:
+        return shares.put(self._access, share)
 
     def share(self, identifier: str, now: float) -> Share | None:
         return shares.find(self._access, identifier, now)
@@ -29,6 +29,9 @@ class ShareBook:
 
     def shares_given(self, issuer: str, subject: str, now: float) -> list[Share]:
         return shares.given(self._access, issuer, subject, now)
+
+    def shares_over(self, before: float) -> list[Share]:
+        return shares.over(self._access, before)
 
     def all_shares(self, now: float) -> list[Share]:
         return shares.every(self._access, now)

@@ -23,12 +23,12 @@ MOST = 100
 _BYTES = 1024
 
 
-def put(access: Access, share: Share, now: float) -> bool:
-    """Keep a share; False, and nothing done, where giver or recipient has too many. Forgets what ended before `now`."""
+def put(access: Access, share: Share) -> bool:
+    """Keep a share; False, and nothing done, where giver or recipient has too many, with what is over and not yet
+    forgotten."""
     token = _token(access, share.identifier)
     sealed = access.seal("shares", token, _value(share), least=_BYTES)
     with writing(access.engine) as connection:
-        connection.execute(delete(shares).where(shares.c.expires <= now))
         recipient = _free(connection, shares.c.recipient, _received(access, share.recipient_issuer, share.recipient))
         giver = _free(connection, shares.c.giver, _given(access, share.giver.issuer, share.giver.subject))
         if recipient is None or giver is None:
@@ -84,6 +84,15 @@ def given(access: Access, issuer: str, subject: str, now: float) -> list[Share]:
 def every(access: Access, now: float) -> list[Share]:
     """All that is shared and has not ended, the last to end first. Raises `SealBroken`."""
     return _live(access, shares.c.expires > now, now)
+
+
+def over(access: Access, before: float) -> list[Share]:
+    """What is kept of shares that were over at that time. Raises `SealBroken`."""
+    with reading(access.engine) as connection:
+        query = select(shares.c.token, shares.c.sealed).where(shares.c.expires <= before)
+        rows = connection.execute(query).all()
+    found = [_share(access.open("shares", row.token, row.sealed)) for row in rows]
+    return [one for one in found if one.until <= before]
 
 
 def _live(access: Access, where: Any, now: float) -> list[Share]:

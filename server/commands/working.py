@@ -29,6 +29,7 @@ from server.model import ReviewReason
 from server.screen import delete_retired, drain, found_by, screen_again, screen_next
 from server.screening.detectors import Detectors, load
 from server.services import Services
+from server.sharing import LONGEST_REQUEST_SECONDS, forget_over
 from server.sweep import sweep
 from server.workers import Pace, at_work, note_pace, release_ended
 
@@ -104,6 +105,7 @@ class Worker:
             if now - self._tidied >= _TIDY_SECONDS:
                 self._tidied = now
                 delete_retired(self._services)
+                forget_over(self._services, self._services.clock() - LONGEST_REQUEST_SECONDS)
             if now - self._swept >= _SWEEP_SECONDS:
                 self._swept = now
                 sweep(self._services)

@@ -46,6 +46,14 @@ KINDS: Mapping[int, IdentifierKind] = {
 }
 
 
+_IDENTIFYING = KINDS.keys() | {ISSUER_OF_PATIENT_ID}
+
+
+def may_identify(tag: int, vr: str) -> bool:
+    """Whether `identifiers` looks at an element at all: all others may be left out before it is asked."""
+    return vr in ("UI", "SQ") or tag in _IDENTIFYING
+
+
 def well_known(uid: str) -> bool:
     """Whether PS3.6 annex A registers this UID: an SOP class, a transfer syntax, a known frame of reference, ..."""
     return uid in UID_dictionary
@@ -97,7 +105,7 @@ def identifiers(elements: Elements) -> Mapping[Identifier, str]:
     """
     found = {patient_identifier(elements): "patient"}
     public = _walk(elements, "", DEFAULT, "", private=False)
-    private = _walk(elements, "", DEFAULT, "", private=True)
+    private = _walk(elements, "", DEFAULT, "", private=True) if _has_private(elements) else ()
     for identifier, path in chain(public, private):
         found.setdefault(identifier, f"{identifier.kind.value}/{path}")
         if len(found) > MOST:
@@ -108,6 +116,11 @@ def identifiers(elements: Elements) -> Mapping[Identifier, str]:
 def issuer_in(elements: Elements, sets: tuple[str, ...], inherited: str) -> str:
     """The issuer of patient IDs in force in a data set or item."""
     return first_text(elements, ISSUER_OF_PATIENT_ID, sets) or inherited
+
+
+def _has_private(elements: Elements) -> bool:
+    """Whether there is a private element at any depth."""
+    return any(tag & 0x00010000 or any(map(_has_private, one.items or ())) for tag, one in elements.items())
 
 
 def _walk(
@@ -127,7 +140,7 @@ def _walk(
                     # Everything below a private sequence counts as private, public elements too.
                     yield from _walk(item, f"{here}[{number}]/", sets, issuer, private=False)
                 yield from _walk(item, f"{here}[{number}]/", sets, issuer, private=private)
-        elif is_private == private and element.vr in STRING_VRS:
+        elif is_private == private and (element.vr == "UI" or (tag in KINDS and element.vr in STRING_VRS)):
             for number, value in enumerate(texts(element, sets)):
                 identifier = identifier_in(element, value, issuer)
                 if identifier is not None:

@@ -97,7 +97,7 @@ def reread(head: bytes, tail: bytes, transfer_syntax_uid: str, limits: Limits | 
     lies behind the pixel data; a sequence delimiter at its beginning is stepped over. Raises `UnreadableObject`.
     """
     limits = limits or Limits()
-    _, start = _file_meta(head, limits)
+    start = _behind_meta(head)
     coding = coding_of(transfer_syntax_uid)
     delimiter = struct.pack(">HHL" if coding.big else "<HHL", SEQUENCE_END >> 16, SEQUENCE_END & 0xFFFF, 0)
     before = Parser(data=head, coding=coding, limits=limits, stop_at_pixels=True).data_set(start)
@@ -107,17 +107,28 @@ def reread(head: bytes, tail: bytes, transfer_syntax_uid: str, limits: Limits | 
     return in_order([*before.values(), *behind.values()])
 
 
+def _behind_meta(head: bytes) -> int:
+    """Where the data set begins: what stands before it has been read once, when the object was stored."""
+    if head[_PREAMBLE : _PREAMBLE + 4] != b"DICM":
+        raise UnreadableObject("this is not a Part 10 file")
+    position = _PREAMBLE + 4
+    while head[position : position + 2] == b"\x02\x00":
+        position += _length(head, position)
+    return position
+
+
 def _file_meta(body: Readable, limits: Limits) -> tuple[Elements, int]:
     """Group 0002 and the offset of the data set. The group length is not believed: the group ends where it ends."""
     if body[_PREAMBLE : _PREAMBLE + 4] != b"DICM":
         raise UnreadableObject("this is not a Part 10 file")
     position = _PREAMBLE + 4
     found: dict[int, Element] = {}
+    flat = replace(limits, depth=0)
     while body[position : position + 2] == b"\x02\x00":
         end = position + _length(body, position)
         # Group 0002 is refused inside a data set; renumbered, its elements go through the same strict reader.
         renumbered = b"\x09\x00" + body[position + 2 : end]
-        single = Parser(data=renumbered, coding=_EXPLICIT, limits=replace(limits, depth=0)).data_set(0)
+        single = Parser(data=renumbered, coding=_EXPLICIT, limits=flat).data_set(0)
         for element in single.values():
             tag = 0x00020000 | element.tag & 0xFFFF
             if tag in found:

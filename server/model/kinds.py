@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import StrEnum
+from functools import lru_cache
 
 from pydicom._uid_dict import UID_dictionary
 
@@ -75,6 +76,7 @@ _VIDEO_SYNTAXES = tuple(f"1.2.840.10008.1.2.4.{number}" for number in range(100,
 _STREAMS = "1.2.840.10008.1.2.7."
 
 
+@lru_cache(maxsize=1024)
 def kind_of(sop_class_uid: str, transfer_syntax_uid: str) -> ObjectKind:
     """The kind of a stored object; a video is one in whatever class it comes."""
     if is_video(transfer_syntax_uid):

@@ -129,7 +129,7 @@ def base_of(
     numbers = b"".join((table.tobytes(), starts(stream).astype("<u4").tobytes(), _little(picked).tobytes()))
     height = band_rows(described.rows)
     tops = range(0, described.rows, height) if banded else ()
-    bands = [shuffled(_little(flat.samples[top : top + height]).reshape(-1), by_bytes=True) for top in tops]
+    bands = [shuffled(_little(flat.samples[top : top + height]).reshape(-1)) for top in tops]
     return [orjson.dumps(facts), numbers, stream, b"", b"", *bands, *[b""] * (BANDS - len(bands))]
 
 

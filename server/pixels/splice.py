@@ -16,6 +16,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
 INTERVAL = 32
@@ -111,19 +112,24 @@ def gathered(samples: NDArray[Any], tops: NDArray[np.intp], wanted: NDArray[np.i
 
     `samples` (rows, columns) are some rows of the picture, of any type, and `tops` says of each row of blocks where
     among them it begins. What lies beyond the picture repeats its last row and column, as the encoder has it. Of a last
-    segment of fewer units the rest is undefined.
+    segment of fewer units the rest is undefined. Raises ValueError or IndexError for rows that are not there.
     """
-    picture = np.empty((len(wanted) * BLOCK, INTERVAL * BLOCK), samples.dtype)
     lines, units = np.divmod(wanted * INTERVAL, grid.across)
     inside = (units + INTERVAL) * BLOCK <= grid.columns
     inside &= (lines + 1) * BLOCK <= grid.rows
-    rows, columns = tops[lines].tolist(), (units * BLOCK).tolist()
-    for number, (row, column, whole) in enumerate(zip(rows, columns, inside.tolist(), strict=True)):
-        part = picture[number * BLOCK : (number + 1) * BLOCK]
-        if whole:
-            part[:] = samples[row : row + BLOCK, column : column + INTERVAL * BLOCK]
-        else:
-            _gather(samples, tops, int(wanted[number]), grid, part)
+    if inside.any():
+        # A view of every place where a segment could lie, of which those of whole segments are copied at once.
+        shape = samples.shape[0] - BLOCK + 1, samples.shape[1] - INTERVAL * BLOCK + 1, BLOCK, INTERVAL * BLOCK
+        places = as_strided(samples, shape, (*samples.strides, *samples.strides), writeable=False)
+        rows = np.where(inside, tops[lines], 0)
+        if rows.min() < 0:
+            raise ValueError("a row of the picture is not there")
+        found = places[rows, np.where(inside, units * BLOCK, 0)]
+        picture = found.reshape(len(wanted) * BLOCK, INTERVAL * BLOCK)
+    else:
+        picture = np.empty((len(wanted) * BLOCK, INTERVAL * BLOCK), samples.dtype)
+    for number in np.flatnonzero(~inside).tolist():
+        _gather(samples, tops, int(wanted[number]), grid, picture[number * BLOCK : (number + 1) * BLOCK])
     return picture
 
 

@@ -109,7 +109,19 @@ def decide_many(
 
 
 def govern(bundle: PolicyBundle, caller: Caller, action: Action) -> Grant | Deny:
-    """Decide about an act that shows no film: `store`, `label` or `read-audit`. A refusal is always `forbidden`."""
+    """Decide about an act that shows no film: `store`, `label` or `read-audit`. A refusal is always `forbidden`.
+
+    All that a rule can look at is in caller and action, so equal questions are asked once.
+    """
+    known = bundle.governed.get((caller, action))
+    if known is None:
+        if len(bundle.governed) >= _MOST_REMEMBERED:
+            bundle.governed.clear()
+        known = bundle.governed[caller, action] = _govern(bundle, caller, action)
+    return known
+
+
+def _govern(bundle: PolicyBundle, caller: Caller, action: Action) -> Grant | Deny:
     role = caller.acting_role
     if role is None or role not in caller.roles or role not in bundle.ladders:
         return _never(bundle, None, "no acting role that the token holds and the policy knows")

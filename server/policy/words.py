@@ -10,7 +10,7 @@ import cedarpy
 from cedarpy import pst
 
 from server.errors import PolicyError
-from server.model import Action, Caller, Decision, MaskingLevel, StudyRecord
+from server.model import Action, Caller, Decision, Deny, MaskingLevel, StudyRecord
 
 GOVERNANCE = frozenset(
     {
@@ -132,7 +132,7 @@ class PolicyBundle:
 
     `claims` are rules that decide nothing: each a `forbid` that says what is never permitted; `claim_set` holds them.
     `fingerprint` is the SHA-256 in hexadecimal of all the files that the bundle was made of. `decided` remembers what
-    these rules said of equal questions; no copy of a bundle has its memory.
+    these rules said of equal questions, `governed` what of acts that show no film; no copy of a bundle has its memory.
     """
 
     fingerprint: str
@@ -144,6 +144,9 @@ class PolicyBundle:
     claims: Mapping[str, Rule]
     claim_set: cedarpy.PolicySet
     decided: dict[tuple[object, ...], Decision] = field(default_factory=dict, init=False, compare=False, repr=False)
+    governed: dict[tuple[Caller, Action], Grant | Deny] = field(
+        default_factory=dict, init=False, compare=False, repr=False
+    )
 
     @property
     def roles(self) -> frozenset[str]:

@@ -23,6 +23,19 @@ _CELL = 16
 _AROUND, _SIDE = 32, 256
 
 
+Sharpness = tuple[tuple[int, float], ...]
+
+
+def sharp(cut: Grey, wanted: Sharpness) -> bool:
+    """Whether a part of a normalised picture (rows, columns) has edges: for every pair `wanted`, grey values between
+    neighbours of a sample, once noise is evened out, that differ by more than the first number in at least so large a
+    part, 0 to 1, of it.
+    """
+    even = cv2.blur(cut, (3, 3))
+    steps = cv2.morphologyEx(even, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8))
+    return all(float(np.mean(steps > least)) >= part for least, part in wanted)
+
+
 def sharp_places(picture: Grey, before: Grey | None) -> list[Place]:
     """The places of a normalised picture (rows, columns) that a network has to see, given the one of the same size that
     it has seen, None if that was constant; they may overlap. Where they would be as much as the whole, the whole.

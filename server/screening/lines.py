@@ -2,6 +2,10 @@
 
 The network marks the core of a line; growing gives back its letters, their ends and accents. A piece that fills its
 rectangle badly (a slanted line, a curve along a rib) becomes a staircase of cells instead of one large rectangle.
+
+What is too thick for a line is anatomy, but small type close to it, or to a large letter, hangs together with it in one
+piece. So of thick pieces all is kept that is thinner, or surer, than the rest, and the whole of one that is not much
+too thick: where the picture has edges as sharp as letters have. Anatomy has none.
 """
 
 from __future__ import annotations
@@ -14,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from server.model import Region, RegionKind
+from server.screening.edges import Sharpness, sharp
 from server.screening.picture import Grey
 
 # Where a sample belongs to a piece, and what a piece's mean must reach (of 255).
@@ -25,6 +30,15 @@ _FULL = 0.45
 _CELL = 16
 # A core of so few samples may be a line in the smallest frame.
 _SLIGHT = 16
+# What hangs together by less than these is looked at apart, too.
+_SURER = (_SEED, 128, 204)
+# A letter's core is so many times as thick as that of a line at most.
+_LETTER = 3
+# Grey values between neighbours, and in what part of a place they differ by more: where letters are drawn, and where
+# all is small type. With these none of 420 films with small type close to a large letter is missed (28 were), and
+# a hundredth of a per cent more of clean radiographs is hidden; with the first for both, four tenths.
+_LETTERS: Sharpness = ((40, 0.06), (60, 0.01))
+_SMALL_TYPE: Sharpness = ((40, 0.12), (60, 0.03))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,14 +68,37 @@ class Box:
         )
 
 
-def boxes(probability: Grey, *, thickest: float) -> Iterator[Box]:
+def boxes(probability: Grey, picture: Grey, *, thickest: float) -> Iterator[Box]:
     """The rectangles that cover the text of a probability map (rows, columns), clipped to it.
 
-    A piece whose core is thicker than `thickest` samples, or than a sixth of the frame, is no line of text but anatomy.
+    `picture` is the normalised picture of the same place and shape. A piece whose core is thicker than `thickest`
+    samples, or than a sixth of the frame, is no line of text; of such a one, what is as sharp as text.
     """
     thickest = min(thickest, max(_SLIGHT, min(probability.shape) / 6))
-    mask = (probability >= _SEED).view(np.uint8)
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
+    shape = probability.shape
+    for core, piece, area in _pieces(probability, probability >= _SEED):
+        full = area / piece.size >= _FULL
+        short = min(piece.shape) if full else _thickness(piece)
+        if short <= thickest:
+            yield from _lines(core, piece, full=full, short=short, shape=shape)
+            continue
+        thickness = _thickness(piece)
+        if thickness < _LETTER * thickest and _sharp(core, picture, _LETTERS):
+            yield from _lines(core, piece, full=full, short=thickness, shape=shape)
+        seen = np.where(piece, probability[core.top : core.bottom, core.left : core.right], 0)
+        for part, within, size in _thin_parts(seen, thickest):
+            one = moved(part, core.top, core.left)
+            if _sharp(one, picture, _SMALL_TYPE):
+                slim = min(within.shape) <= thickest and size / within.size >= _FULL
+                yield from _lines(one, within, full=slim, short=_thickness(within), shape=shape)
+
+
+Piece = tuple[Box, NDArray[np.bool_], int]
+
+
+def _pieces(probability: Grey, mask: NDArray[np.bool_]) -> Iterator[Piece]:
+    """What hangs together and may be text: where, which samples of that place, and how many."""
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(mask.view(np.uint8), connectivity=8)
     for label in range(1, count):
         left, top, width, height, area = (int(value) for value in stats[label])
         if area < _SMALLEST_AREA:
@@ -69,17 +106,32 @@ def boxes(probability: Grey, *, thickest: float) -> Iterator[Box]:
         place = np.s_[top : top + height, left : left + width]
         piece = labels[place] == label
         mean = float(probability[place][piece].mean())
-        if mean < _MEAN:
-            continue
-        core = Box(top=top, left=left, bottom=top + height, right=left + width, confidence=mean / 255)
-        full = area / (width * height) >= _FULL
-        short = min(width, height) if full else _thickness(piece)
-        if short > thickest:
-            continue
-        if full:
-            yield _grown(core, mask.shape)
-        else:
-            yield from _staircase(piece, core, short, mask.shape)
+        if mean >= _MEAN:
+            core = Box(top=top, left=left, bottom=top + height, right=left + width, confidence=mean / 255)
+            yield core, piece, area
+
+
+def _thin_parts(probability: Grey, thickest: float) -> Iterator[Piece]:
+    """The parts of one piece, 0 around it, that are no thicker than this, as it is and where it is surer."""
+    side = int(thickest) + 1
+    square = np.ones((side, side), np.uint8)
+    for least in _SURER:
+        mask = probability >= least
+        thick = cv2.morphologyEx(
+            mask.view(np.uint8), cv2.MORPH_OPEN, square, borderType=cv2.BORDER_CONSTANT, borderValue=(0,)
+        )
+        yield from _pieces(probability, mask & (thick == 0))
+
+
+def _lines(core: Box, piece: NDArray[np.bool_], *, full: bool, short: float, shape: tuple[int, ...]) -> Iterator[Box]:
+    if full:
+        yield _grown(core, shape)
+    else:
+        yield from _staircase(piece, core, short, shape)
+
+
+def _sharp(box: Box, picture: Grey, wanted: Sharpness) -> bool:
+    return sharp(picture[box.top : box.bottom, box.left : box.right], wanted)
 
 
 def moved(box: Box, down: int, across: int) -> Box:

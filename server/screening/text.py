@@ -28,7 +28,7 @@ from server.screening.reader import Reader
 from server.screening.regions import whole_frame
 from server.screening.tiles import LARGEST, tile_shape, tiles
 
-CONFIGURATION = "7"
+CONFIGURATION = "8"
 
 
 class Eye(Enum):
@@ -150,31 +150,35 @@ class TextDetector:
                 places = sharp_places(picture, normalised(former[index]))
             for top, left, bottom, right in places:
                 part = np.ascontiguousarray(picture[top:bottom, left:right])
-                found = boxes(self._probability(part, GLANCE), thickest=GLANCE.thickest)
+                found = boxes(self._probability(part, GLANCE), part, thickest=GLANCE.thickest)
                 seen += (moved(box, top, left) for box in found)
         return seen
 
-    def _boxes(self, plane: Samples, picture: Grey | None) -> Iterator[tuple[Box, Look]]:
+    def _boxes(self, plane: Samples, picture: Grey) -> Iterator[tuple[Box, Look]]:
         pictures = {False: picture, True: residue(plane)}
         for look in LOOKS:
-            picture = pictures[look.residue]
-            if picture is not None:
-                for box in self.seen(picture, look):
+            shown = pictures[look.residue]
+            if shown is not None:
+                for box in self._seen(shown, picture, look):
                     yield box, look
         factor, smaller = 1, plane
         while min(smaller.shape) >= 2 * SMALLEST_LOOK:
             factor, smaller = 2 * factor, halved(smaller)
-            picture = normalised(smaller)
-            if picture is not None:
+            half = normalised(smaller)
+            if half is not None:
                 room = _room(HALVED, plane.shape)
-                for box in boxes(self._probability(picture, HALVED, room), thickest=HALVED.thickest):
+                for box in boxes(self._probability(half, HALVED, room), half, thickest=HALVED.thickest):
                     yield enlarged(box, factor, plane.shape), HALVED
 
-    def seen(self, picture: Grey, look: Look) -> list[Box]:
-        """What one look sees of a normalised picture (rows, columns), of whatever confidence."""
-        turned = np.ascontiguousarray(np.rot90(picture)) if look.turned else picture
-        found = boxes(self._probability(turned, look, _room(look, picture.shape)), thickest=look.thickest)
-        return [turned_back(box, picture.shape[1]) if look.turned else box for box in found]
+    def _seen(self, shown: Grey, picture: Grey, look: Look) -> list[Box]:
+        """What one look sees of what it is shown (rows, columns), of whatever confidence, and of the normalised
+        picture of that.
+        """
+        shape = picture.shape
+        if look.turned:
+            shown, picture = (np.ascontiguousarray(np.rot90(one)) for one in (shown, picture))
+        found = boxes(self._probability(shown, look, _room(look, shape)), picture, thickest=look.thickest)
+        return [turned_back(box, shape[1]) if look.turned else box for box in found]
 
     def _probability(self, picture: Grey, look: Look, room: tuple[int, int] = (0, 0)) -> Grey:
         network, scale = self._networks[look.eye], look.scale

@@ -11,17 +11,19 @@ import logging
 import os
 import re
 import shutil
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from pathlib import Path
+from typing import TypeVar
 
 from server.errors import SealBroken
 from server.model import Randomness
-from server.vault.envelope import NONCE_BYTES, open_value, seal_value
+from server.vault.envelope import NONCE_BYTES, SEALED_BYTES, open_value, seal_value
 
 # The bound holds for each shard by itself, so that keeping to it means looking at one small directory.
 SHARDS = 16
 _NAME = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _LOG = logging.getLogger("safelight.cache")
+T = TypeVar("T")
 
 
 class SealedCache:
@@ -39,23 +41,51 @@ class SealedCache:
 
         An entry that does not authenticate is removed: it is worked out again, as if it had never been.
         """
+        return self._opened(name, lambda sealed: open_value(key, sealed, name))
+
+    def get_pair(self, key: bytes, name: str, size: int) -> tuple[bytes, bytes] | None:
+        """As `get`, what `put_pair` put with a `first` of so many bytes."""
+
+        def both(sealed: bytes) -> tuple[bytes, bytes]:
+            end = size + SEALED_BYTES
+            first = open_value(key, sealed[:end], f"{name} first")
+            return first, open_value(key, memoryview(sealed)[end:], f"{name} after {first.hex()}")
+
+        return self._opened(name, both)
+
+    def _opened(self, name: str, open_it: Callable[[bytes], T]) -> T | None:
         path = self._path(name)
         try:
-            sealed = path.read_bytes()
-            os.utime(path)
+            # Opened once, for its bytes, their number and the time of its use.
+            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                sealed = os.read(descriptor, os.fstat(descriptor).st_size)
+                os.utime(descriptor)
+            finally:
+                os.close(descriptor)
         except OSError:
             return None
         try:
-            return open_value(key, sealed, name)
+            return open_it(sealed)
         except SealBroken:
             _LOG.warning("a cached entry does not authenticate and is removed")
-            path.unlink(missing_ok=True)
+            Path(path).unlink(missing_ok=True)
             return None
 
     def put(self, key: bytes, name: str, value: bytes) -> None:
         """Keep `value`, at the cost of the entries that were not asked for longest. A full disk keeps nothing."""
-        path = self._path(name)
-        sealed = seal_value(key, value, name, self._randomness.bytes(NONCE_BYTES, "cache"))
+        self._keep(name, seal_value(key, value, name, self._nonce()))
+
+    def put_pair(self, key: bytes, name: str, first: bytes, second: bytes) -> None:
+        """Keep two values as one, so that both are read without cutting them apart; `second` is bound to `first`."""
+        sealed = seal_value(key, first, f"{name} first", self._nonce())
+        self._keep(name, sealed + seal_value(key, second, f"{name} after {first.hex()}", self._nonce()))
+
+    def _nonce(self) -> bytes:
+        return self._randomness.bytes(NONCE_BYTES, "cache")
+
+    def _keep(self, name: str, sealed: bytes) -> None:
+        path = Path(self._path(name))
         if len(sealed) > self._shard // 4:
             return
         temporary = path.with_suffix(f".{self._randomness.bytes(8, 'cache-name').hex()}")
@@ -97,10 +127,10 @@ class SealedCache:
             Path(path).unlink(missing_ok=True)
             taken -= size
 
-    def _path(self, name: str) -> Path:
+    def _path(self, name: str) -> str:
         if not _NAME.fullmatch(name):
             raise ValueError("an entry's name has 64 hexadecimal digits")
-        return self._root / name[0] / name
+        return f"{self._root}/{name[0]}/{name}"
 
 
 class SealedCaches:

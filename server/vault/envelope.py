@@ -32,6 +32,9 @@ SALT_BYTES = 32
 NONCE_BYTES = 12
 TAG_BYTES = 16
 
+SEALED_BYTES = 1 + NONCE_BYTES + TAG_BYTES
+"""By so much a sealed value is longer than the value."""
+
 _SUITE = 1
 _SUITE_BYTE = bytes([_SUITE])
 _MAGIC = b"SFLO"
@@ -63,7 +66,7 @@ def seal_value(key: bytes, value: bytes, context: str, nonce: bytes) -> bytes:
     return _SUITE_BYTE + nonce + _cipher(key).encrypt(nonce, value, _value_context(context))
 
 
-def open_value(key: bytes, sealed: bytes, context: str) -> bytes:
+def open_value(key: bytes, sealed: bytes | memoryview, context: str) -> bytes:
     """Return what `seal_value` sealed under the same key and context. Raises `SealBroken` in every other case."""
     return _decrypt(_cipher(key), *_taken_apart(sealed), _value_context(context))
 
@@ -73,11 +76,11 @@ def open_large_value(key: bytes, sealed: bytes, context: str) -> memoryview:
     return _decrypt_large(_cipher(key), *_taken_apart(sealed), _value_context(context))
 
 
-def _taken_apart(sealed: bytes) -> tuple[bytes, memoryview]:
+def _taken_apart(sealed: bytes | memoryview) -> tuple[bytes, memoryview]:
     """Nonce and ciphertext of a sealed value, the latter a view of what may be many megabytes."""
-    if len(sealed) < 1 + NONCE_BYTES + TAG_BYTES or sealed[:1] != _SUITE_BYTE:
+    if len(sealed) < SEALED_BYTES or sealed[:1] != _SUITE_BYTE:
         raise SealBroken("a sealed value is truncated or of an unknown suite")
-    return sealed[1 : 1 + NONCE_BYTES], memoryview(sealed)[1 + NONCE_BYTES :]
+    return bytes(sealed[1 : 1 + NONCE_BYTES]), memoryview(sealed)[1 + NONCE_BYTES :]
 
 
 def seal_segments(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Generator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from flask import Response, current_app, g, request
 
@@ -36,7 +36,7 @@ def services() -> Services:
     """The services, with the policy that is in force when the request asks for them first: it is decided by one."""
     found: Services = current_app.extensions["safelight"]
     if "services" not in g:
-        g.services = replace(found, policy=found.policy.pinned())
+        g.services = found.pinned()
     pinned: Services = g.services
     return pinned
 

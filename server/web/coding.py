@@ -19,7 +19,7 @@ _LEVEL = 5
 
 def coded(request: Request, representation: Representation) -> Representation:
     """The representation as this client takes it; the entity tag says so, as bytes under one tag are equal."""
-    if not _taken(request) or not _is_json(representation) or not isinstance(representation.body, bytes):
+    if not _is_json(representation) or not isinstance(representation.body, bytes) or not _taken(request):
         return representation
     etag = f'{representation.etag[:-1]}{_SUFFIX}"' if representation.etag else None
     if representation.status == 304:

@@ -32,6 +32,7 @@ STATUS: dict[type[errors.SafelightError], int] = {
     errors.StorageUnavailable: 503,
     errors.AuditUnavailable: 503,
     errors.Busy: 503,
+    errors.Overtaken: 503,
 }
 
 

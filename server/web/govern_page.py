@@ -21,7 +21,7 @@ from server.errors import BadRequest, Forbidden, NotFound, SafelightError, StepU
 from server.glass_review import Finding
 from server.model import Act, Action, Ask, Choice, Consent, Representation, StudyLabel
 from server.services import Services
-from server.web import session
+from server.web import session, share_form
 from server.web.answer import finish, fresh_enough, limits, refuse, services
 from server.web.identify import identify, whoever
 from server.web.page import form_session, signed_in, to
@@ -55,13 +55,14 @@ def governance() -> AnyResponse:
         return refuse(house, whoever(request, house), Act.GOVERN, error)
 
 
-def _page(house: Services, ask: Ask, current: session.Session, *, told: str) -> Response:
+def _page(house: Services, ask: Ask, current: session.Session, *, told: str, link: str = "") -> Response:
     role = ask.requested_role
     may = {action: _may(house, ask, action) for action in _SHOWN}
     study = request.args.get("study", "").strip()
     labels, missing = _labels(house, ask, study) if may[Action.LABEL] and study else (None, False)
     approved = _read(govern.projects(house, ask)) if may[Action.APPROVE_PROJECT] else []
     struck = _read(glass_review.listed(house, ask)) if may[Action.REVIEW_GLASS] else []
+    shared = share_form.known(house, ask, listing=bool(may[Action.READ_SHARES]))
     response = Response(
         render_template(
             "governance.html",
@@ -69,6 +70,7 @@ def _page(house: Services, ask: Ask, current: session.Session, *, told: str) -> 
             again=next((action.value for action, able in may.items() if able is None), ""),
             study=study, labels=labels, missing=missing, told=told, every_label=list(StudyLabel),
             choices=list(Choice), findings=list(Finding), projects=approved, struck=struck,
+            shared=shared, link=link,
             roles=sorted(current.caller.roles), role=role, session=current, named=_named(role),
         ),
         mimetype="text/html",
@@ -76,7 +78,10 @@ def _page(house: Services, ask: Ask, current: session.Session, *, told: str) -> 
     return finish(response)
 
 
-_SHOWN = (Action.LABEL, Action.RECORD_CONSENT, Action.APPROVE_PROJECT, Action.REVIEW_GLASS)
+_SHOWN = (
+    Action.LABEL, Action.RECORD_CONSENT, Action.APPROVE_PROJECT, Action.REVIEW_GLASS,
+    Action.SHARE, Action.READ_SHARES, Action.END_SHARE,
+)  # fmt: skip
 
 
 def _may(house: Services, ask: Ask, action: Action) -> bool | None:
@@ -159,11 +164,13 @@ def _words(name: str) -> frozenset[str]:
     return words
 
 
-_FORMS: tuple[tuple[str, Action, Callable[[Services, Ask], None], Done], ...] = (
+_FORMS: tuple[tuple[str, Action, Callable[[Services, Ask], str | None], Done], ...] = (
     ("labels", Action.LABEL, _set_labels, Done("The labels of the study are set.")),
     ("consents", Action.RECORD_CONSENT, _record_consent, Done("What the patient said is recorded.")),
     ("projects", Action.APPROVE_PROJECT, _approve_project, Done("The project's approval is entered.")),
     ("reviews", Action.REVIEW_GLASS, _review_glass, Done("The review is noted.")),
+    ("shares", share_form.ACTIONS["shares"], share_form.share, Done("The study is shared.")),
+    ("ended-shares", share_form.ACTIONS["ended-shares"], share_form.end, Done("The share has ended.")),
 )
 _SAID = {name: done.sentence for name, _, _, done in _FORMS}
 ACTS: dict[str, Action | Act] = {
@@ -172,16 +179,19 @@ ACTS: dict[str, Action | Act] = {
 }
 
 
-def _add(name: str, action: Action, act: Callable[[Services, Ask], None]) -> None:
+def _add(name: str, action: Action, act: Callable[[Services, Ask], str | None]) -> None:
     def submit() -> AnyResponse:
         house = services()
         try:
-            form_session(house)
+            _, current, _ = form_session(house)
             ask = identify(request, house)
             limits().asked(f"{ask.caller.issuer}#{ask.caller.subject}", house.clock())
             govern.allowed(house, ask, action)
             fresh_enough(house, ask, action)
-            act(house, ask)
+            link = act(house, ask)
+            if link:
+                # Shown once, and never in an address of ours, which a redirection would need.
+                return _page(house, ask, current, told=_SAID[name], link=link)
         except SafelightError as error:
             return refuse(house, whoever(request, house), action, error)
         query = {"done": name} | ({session.NAMED_ROLE: ask.requested_role} if ask.requested_role else {})

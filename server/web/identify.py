@@ -62,16 +62,14 @@ def identify(request: Request, services: Services) -> Ask:
 
     Raises `Unauthenticated`, or `BadRequest` for two kinds of credentials or two roles in one request.
     """
-    authorization = request.headers.getlist("Authorization")
-    cookie = request.cookies.get(session.cookie_name(services))
-    roles = request.headers.getlist(ROLE_HEADER)
-    if len(authorization) > 1 or len(roles) > 1:
-        raise BadRequest("a header is given twice")
-    if authorization and cookie:
+    environ = request.environ
+    authorization, named = environ.get("HTTP_AUTHORIZATION"), environ.get("HTTP_SAFELIGHT_ROLE")
+    cookie = request.cookies.get(session.cookie_name(services)) if "HTTP_COOKIE" in environ else None
+    if authorization is not None and cookie:
         raise BadRequest("send a bearer token or a session cookie, not both")
-    requested = roles[0].strip() if roles else None
-    if authorization:
-        caller, (authenticated_at, context) = _by_token(request, authorization[0], requested, services)
+    requested = None if named is None else named.strip()
+    if authorization is not None:
+        caller, (authenticated_at, context) = _by_token(request, authorization, requested, services)
     elif cookie:
         found = session.load(services, cookie)
         session.require_same_origin(request, services)
@@ -115,7 +113,7 @@ def _by_token(
         kept = caller.roles - set(services.settings.proof_roles)
         if kept != caller.roles and (not kept or requested in caller.roles - kept):
             raise Unauthenticated("this role wants a token that is bound to a key", error="invalid_token")
-        caller = replace(caller, roles=kept)
+        caller = caller if kept == caller.roles else replace(caller, roles=kept)
     return caller, authentication(claims, now)
 
 
@@ -138,5 +136,5 @@ def _etags(request: Request) -> frozenset[str]:
 
 
 def _field(request: Request, name: str) -> str:
-    """A header field as one value, however many lines it came in."""
-    return ", ".join(request.headers.getlist(name)).strip()
+    """A header field as one value: WSGI knows no other, in however many lines it came."""
+    return str(request.environ.get(f"HTTP_{name.upper().replace('-', '_')}", "")).strip()

@@ -10,6 +10,7 @@ from __future__ import annotations
 import ipaddress
 import threading
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TypeVar
 
 from flask import Request
@@ -20,6 +21,8 @@ from server.settings import Settings
 LOCKED_SECONDS = 60.0
 _MINUTE = 60.0
 _MOST_KEPT = 10_000
+# Of IPv6 with a scope; what is longer is no address.
+_LONGEST_ADDRESS = 100
 V = TypeVar("V")
 
 
@@ -69,8 +72,13 @@ class Limits:
 
 def address_of(request: Request, settings: Settings) -> str:
     """The client's address; "" where it cannot be told: behind a proxy on this machine that is not declared."""
+    return _counted_as(peer_of(request, settings)[:_LONGEST_ADDRESS])
+
+
+@lru_cache(maxsize=4096)
+def _counted_as(peer: str) -> str:
     try:
-        known = ipaddress.ip_address(peer_of(request, settings))
+        known = ipaddress.ip_address(peer)
     except ValueError:
         return ""
     if known.is_loopback:

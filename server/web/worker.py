@@ -16,12 +16,15 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from functools import partial
 from socket import SHUT_WR, socket
+from threading import Semaphore
 from typing import Any
 
 from gunicorn import http
+from gunicorn.http import wsgi
 from gunicorn.sock import ssl_context
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
+from server.errors import Busy
 from server.settings import Settings
 from server.web.patience import PIECE, Patient
 
@@ -42,6 +45,16 @@ _TOO_LONG = (
 )
 
 
+class Answer(wsgi.Response):  # type: ignore[misc]
+    """An answer that does not say which program gives it, and that is the last one to who sends too slowly."""
+
+    def default_headers(self) -> list[str]:
+        return [line for line in super().default_headers() if not line.startswith("Server:")]
+
+    def should_close(self) -> bool:
+        return self.sock.turned_away or bool(super().should_close())
+
+
 class Connection(TConn):  # type: ignore[misc]
     """A connection whose next head is collected without a thread. `deadline` is when that has to be done."""
 
@@ -52,7 +65,7 @@ class Connection(TConn):  # type: ignore[misc]
         self.raw: socket = raw
         if context is not None:
             self.raw = context.wrap_socket(raw, server_side=True, do_handshake_on_connect=False)
-        self.patient = Patient(self.raw, seconds=worker.stall_seconds, rate=worker.rate)
+        self.patient = Patient(self.raw, seconds=worker.stall_seconds, rate=worker.rate, turns=worker.turns)
         self.sock = self.patient
         self.parser: Any = None
         self.shaken = context is None
@@ -124,6 +137,9 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
         self.head_seconds = settings.head_seconds
         self.stall_seconds = settings.stall_seconds
         self.rate = settings.slowest_bytes_per_second
+        # Clients that send slowly never have more than half of the threads.
+        self.turns = Semaphore(max(1, settings.threads // 2))
+        wsgi.Response = Answer
         self.context = ssl_context(self.cfg) if self.cfg.is_ssl else None
         self.waiting: dict[int, Connection] = {}
         self.looked = 0.0
@@ -145,6 +161,12 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
         if self.nr_conns >= self.worker_connections and self.waiting:
             self._drop(min(self.waiting.values(), key=lambda one: one.deadline))
         self._wait(conn, self.head_seconds, self._readable)
+
+    def handle(self, conn: Connection) -> object:
+        try:
+            return super().handle(conn)
+        finally:
+            conn.patient.end()
 
     def finish_request(self, conn: Connection, fs: Future[object]) -> None:
         again = not fs.cancelled() and fs.exception() is None and bool(fs.result())
@@ -202,8 +224,15 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
             conn.deadline = min(conn.deadline, deadline)
 
     def _keepalive_after(self, conn: Connection, keepalive: object) -> bool:
+        # An answer without a body has not begun to go.
+        conn.patient.flush()
         # A body that nobody wanted is not waited for: what is not here yet costs the connection.
-        return bool(keepalive) and bool(conn.parser.finish_body(deadline=time.monotonic() + _LOOK_SECONDS))
+        if not keepalive or conn.patient.turned_away:
+            return False
+        try:
+            return bool(conn.parser.finish_body(deadline=time.monotonic() + _LOOK_SECONDS))
+        except Busy:
+            return False
 
     def _readable(self, conn: Connection, _: object) -> None:
         fresh = not conn.head

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 from pathlib import Path
 
 import pytest
@@ -180,3 +181,26 @@ def test_slots_sign_their_place(here: Room) -> None:
     slots = decode_slots(encode_slot(head, 1, here.key) + encode_slot(head, 0, here.key), here.key.public_key())
     assert slots.current is None
     assert slots.damaged
+
+
+def test_several_entries_share_one_sync_and_have_numbers_of_their_own(
+    here: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[int] = []
+    monkeypatch.setattr(os, "fdatasync", synced.append)
+    journal = here.journal()
+    assert journal.append_all([event(request=f"r{number}") for number in range(3)]) == [1, 2, 3]
+    assert len(synced) == 1
+    assert journal.append_all([]) == []
+    assert journal.append_all([event(request=f"r{number}") for number in range(100)]) == list(range(4, 104))
+    assert requests(here) == [*(f"r{number}" for number in (*range(3), *range(100)))]
+
+
+def test_several_entries_of_which_none_can_be_written_are_none(here: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+    journal = here.journal()
+    journal.append(event())
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fdatasync", failing(errno.ENOSPC))
+        with pytest.raises(AuditUnavailable):
+            journal.append_all([event(), event()])
+    assert journal.append(event()) == 2

@@ -11,7 +11,6 @@ from joserfc import jws
 from joserfc.jwk import Key
 
 from server.auth.keys import public_keys
-from server.auth.tokens import SignedBefore
 from server.demo.users import public_key_set
 from server.errors import Unauthenticated
 
@@ -96,8 +95,15 @@ def test_what_did_not_verify_is_not_remembered(computed: list[str]) -> None:
 
 
 def test_the_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("server.auth.tokens._MOST_REMEMBERED", 3)
-    before, key = SignedBefore(), Keys().find(str(SIGNING_KEY["kid"]))
+    monkeypatch.setattr("server.auth.tokens.MOST_REMEMBERED", 3)
+    checks = verifier()
     for number in range(10):
-        before.payload(raw_token(header(), claims(jti=f"token-{number}")), key, "ES256")
-        assert len(before._payloads) <= 3
+        checks.verify(raw_token(header(), claims(jti=f"token-{number}")), NOW)
+        assert 0 < len(checks._signed._known) <= 3
+
+
+def test_what_is_done_with_claims_changes_none_of_the_next_request() -> None:
+    checks, token = verifier(), raw_token(header(), claims(roles=["clinician"]))
+    first = dict(checks.verify(token, NOW))
+    first["sub"] = "another"
+    assert checks.verify(token, NOW)["sub"] == claims()["sub"]

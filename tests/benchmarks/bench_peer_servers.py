@@ -120,10 +120,10 @@ class _Nothing:
     def of(self, *_: object) -> _Nothing:
         return self
 
-    def get(self, *_: object) -> None:
+    def get_pair(self, *_: object) -> None:
         return None
 
-    def put(self, *_: object) -> None:
+    def put_pair(self, *_: object) -> None:
         return None
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import date
 
 from catalog_world import new_instance
-from sqlalchemy import Engine, event
+from sqlalchemy import Engine
+from statements import told
 
 from server.catalog import Catalog
 
@@ -36,13 +37,13 @@ def test_a_look_can_make_a_key_on_its_way(catalog: Catalog) -> None:
 def test_looks_at_once_are_one_transaction(catalog: Catalog, engine: Engine) -> None:
     new = new_instance()
     catalog.register(new)
-    begun: list[object] = []
-    event.listen(engine, "begin", begun.append)
-    with catalog.at_once() as moment:
+    with told(engine) as said, catalog.at_once() as moment:
         found = moment.find_instance(new.path)
         assert found is not None
         moment.find_study(new.path.study)
         moment.get_session(b"\0" * 32, 0.0)
         moment.find_study_key(new.path.study)
         moment.identifier_of(b"\0" * 16)
-    assert len(begun) == 1
+    begun = [one for one in said if one.startswith(("BEGIN", "SET TRANSACTION"))]
+    assert len(begun) == 1, said
+    assert sum(one.startswith("SELECT") for one in said) == 5, said

@@ -230,6 +230,32 @@ def test_the_level_that_masks_nothing_returns_every_bit_and_the_input_is_never_c
         assert samples.tobytes() == before, name
 
 
+@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("keep_unused_bits", [False, True])
+def test_a_frame_that_is_consumed_is_masked_to_the_bit_as_one_that_is_not(name: str, keep_unused_bits: bool) -> None:
+    description = FORMATS[name]
+    regions = [box(40, 40, 9, 30), box(3, 100, 20, 20, kind=RegionKind.BACKGROUND), box(60, 0, 9, 9)]
+    flat = {**dict.fromkeys(RegionKind, RegionStyle.MOSAIC), RegionKind.BACKGROUND: RegionStyle.FLATTEN}
+    for drawn in (level(), FILL, level(regions=flat), level(whole_frame=RegionStyle.COARSE), OPEN):
+        at = replace(drawn, keep_unused_bits=keep_unused_bits)
+        named: dict[str, Any] = {"screened": True, "frame_number": 1, "key": b"key"}
+        samples = noise(description, 4)
+        wanted = redact(frame(samples.copy(), description), regions, at, **named).samples.tobytes()
+        # Once more in memory that belongs to an immutable value, as what is opened into bytes does: that stays.
+        content = samples.tobytes()
+        fixed = np.frombuffer(content, samples.dtype).reshape(samples.shape)
+        for one in (samples.copy(), fixed):
+            found = redact(frame(one, description), regions, at, consumed=True, **named)
+            assert found.samples.tobytes() == wanted
+            assert not found.samples.flags.writeable
+        assert content == samples.tobytes()
+
+
+def test_a_frame_that_is_consumed_is_not_copied() -> None:
+    one = frame(noise(BASE, 1))
+    assert redact(one, [box(1, 1, 9, 9)], level(), screened=True, frame_number=1, consumed=True).samples is one.samples
+
+
 def test_a_mosaic_follows_its_surroundings_and_can_be_seen() -> None:
     description = replace(FORMATS["grey 8"], rows=128)
     samples = np.full((128, 128, 1), 60, np.uint8)

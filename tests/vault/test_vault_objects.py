@@ -46,6 +46,11 @@ def test_objects_come_back(tmp_path_factory: pytest.TempPathFactory, segments: l
     assert reference == ObjectReference(name=reference.name, kind="content", version=version, segments=len(segments))
     assert store.open_all(STUDY_KEY, reference) == segments
     assert [store.open_segment(STUDY_KEY, reference, index) for index in range(len(segments))] == segments
+    large = [store.open_large_segment(STUDY_KEY, reference, index) for index in range(len(segments))]
+    assert large == segments
+    assert not any(one.readonly for one in large)
+    backwards = list(range(len(segments)))[::-1]
+    assert store.open_segments(STUDY_KEY, reference, backwards) == segments[::-1]
 
 
 def test_only_sealed_bytes_ever_touch_the_disk(
@@ -95,7 +100,9 @@ def test_one_segment_is_opened_without_reading_the_others(
     content[head_size(reference) + 5] ^= 1
     path.write_bytes(content)
     assert store.open_segment(STUDY_KEY, reference, 377) == frames[377]
+    assert store.open_large_segment(STUDY_KEY, reference, 377) == frames[377]
     assert not opens(lambda: store.open_segment(STUDY_KEY, reference, 0))
+    assert not opens(lambda: store.open_large_segment(STUDY_KEY, reference, 0))
     assert not opens(lambda: store.open_all(STUDY_KEY, reference))
 
 
@@ -104,6 +111,9 @@ def test_short_reads_are_put_together(store: ObjectStore, monkeypatch: pytest.Mo
     pread = os.pread
     monkeypatch.setattr(os, "pread", lambda descriptor, count, offset: pread(descriptor, min(count, 7), offset))
     assert store.open_all(STUDY_KEY, reference) == [b"a longer segment", b"b"]
+    preadv = os.preadv
+    monkeypatch.setattr(os, "preadv", lambda descriptor, into, offset: preadv(descriptor, [into[0][:7]], offset))
+    assert store.open_large_segment(STUDY_KEY, reference, 0) == b"a longer segment"
 
 
 def test_bad_arguments_are_refused_and_leave_nothing(store: ObjectStore, tmp_path: Path) -> None:
@@ -123,6 +133,10 @@ def test_a_segment_that_the_reference_does_not_count_is_refused(store: ObjectSto
     for index in (-1, 2):
         with pytest.raises(IndexError):
             store.open_segment(STUDY_KEY, reference, index)
+        with pytest.raises(IndexError):
+            store.open_segments(STUDY_KEY, reference, (0, index))
+        with pytest.raises(IndexError):
+            store.open_large_segment(STUDY_KEY, reference, index)
 
 
 @pytest.mark.parametrize("segments", [0, -1, 1, 3, 2**40, 2**61])
@@ -189,6 +203,8 @@ def test_a_A9_files_swapped_between_objects_studies_kinds_and_versions(store: Ob
             file_of(tmp_path, reference).write_bytes(kept if found == wanted else file_of(tmp_path, other).read_bytes())
             for index in range(2):
                 assert opens(store.open_segment, wanted[0], reference, index) == (found == wanted)
+                assert opens(store.open_large_segment, wanted[0], reference, index) == (found == wanted)
+            assert opens(store.open_segments, wanted[0], reference, (1, 0)) == (found == wanted)
         file_of(tmp_path, reference).write_bytes(kept)
 
 
@@ -211,6 +227,7 @@ def test_a_A9_truncation_at_every_boundary_and_every_header_downgrade(store: Obj
         assert not opens(lambda: store.open_all(STUDY_KEY, reference))
         # Even the first segment, whole in the file: a dropped tail is noticed whatever is asked for.
         assert not opens(lambda: store.open_segment(STUDY_KEY, reference, 0))
+        assert not opens(lambda: store.open_large_segment(STUDY_KEY, reference, 0))
     forms = [b"SFLO" + bytes([suite]) for suite in range(256) if suite != 1] + [b"none\x01", b"sflo\x01", b"\0" * 5]
     for form in forms:
         path.write_bytes(form + sealed[5:])
@@ -233,7 +250,10 @@ def test_a_A9_a_file_cut_while_it_is_open_is_refused(
         return status
 
     monkeypatch.setattr(os, "fstat", cut_after)
-    assert not opens(lambda: store.open_segment(STUDY_KEY, reference, 1))
+    whole = path.read_bytes()
+    for attempt in (store.open_segment, store.open_large_segment):
+        path.write_bytes(whole)
+        assert not opens(attempt, STUDY_KEY, reference, 1)
 
 
 @pytest.mark.parametrize("instead", ["nothing", "directory", "link", "pipe", "device"])
