@@ -5,7 +5,6 @@ Everything fails here, at the start, rather than at the first request (house rul
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import os
 import secrets
@@ -14,8 +13,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from copy import copy
 from dataclasses import dataclass
-from functools import cache
-from importlib.metadata import version
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -32,6 +29,7 @@ from server.catalog.database import open_engine
 from server.catalog.keys import WrappedKey
 from server.catalog.migrate import migrate
 from server.errors import ConfigurationError
+from server.fingerprints import code_fingerprint, decoding_fingerprint, rendition_fingerprint
 from server.model import Randomness
 from server.pixels.base import SEGMENTS
 from server.pixels.pool import DecoderPool, Gate
@@ -256,32 +254,6 @@ def rotate(services: Services) -> int:
         count += 1
     write_root(services.settings, services.keys.rewrap(_root_file(services.settings).read_bytes(), ROOT_CONTEXT))
     return count + 1
-
-
-@cache
-def code_fingerprint() -> str:
-    """SHA-256 of the program's own source: an answer that an earlier one made is never taken for this one's."""
-    digest = hashlib.sha256()
-    for path in sorted(Path(__file__).parent.rglob("*.py")):
-        digest.update(path.read_bytes())
-    return digest.hexdigest()
-
-
-@cache
-def decoding_fingerprint() -> str:
-    """SHA-256 of what decoding depends on: codecs, and our own source about them. Copies of others are not read."""
-    digest = hashlib.sha256(" ".join(f"{name} {version(name)}" for name in ("imagecodecs", "numpy")).encode())
-    for name in ("copy", "decode", "decoder_child", "description", "frame", "frames", "pool"):
-        digest.update((Path(__file__).parent / "pixels" / f"{name}.py").read_bytes())
-    return digest.hexdigest()
-
-
-@cache
-def rendition_fingerprint() -> str:
-    """SHA-256 of what a picture depends on: the whole program, and the libraries that draw and encode."""
-    libraries = ("imagecodecs", "numpy", "opencv-python-headless", "pillow", "pydicom")
-    told = " ".join((code_fingerprint(), *(f"{name} {version(name)}" for name in libraries)))
-    return hashlib.sha256(told.encode()).hexdigest()
 
 
 def _root_file(settings: Settings) -> Path:

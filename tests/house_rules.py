@@ -13,7 +13,7 @@ Rule = Callable[[Trees], list[str]]
 
 ROOT = Path(__file__).resolve().parents[1]
 STAGES = frozenset({"auth", "policy", "catalog", "vault", "pixels", "metadata", "screening", "audit"})
-WORDS = frozenset({"errors", "model", "settings", "setting_values"})
+WORDS = frozenset({"errors", "fingerprints", "model", "settings", "setting_values"})
 SHELLS = frozenset({"web", "demo", "commands", "cli", "__main__"})
 # A heavy optional library may be imported where it is used: (module, library).
 LATE_IMPORTS = frozenset({("server.policy.symbolic", "z3")})

@@ -28,12 +28,10 @@ from server.errors import Busy
 from server.settings import Settings
 from server.web.patience import PIECE, Patient
 
-LONGEST_HEAD = 32 * 1024
-"""Bytes of request line and fields together."""
-SMALL_BODY = 64 * 1024
-_LINGER_SECONDS = 2.0
+# Bytes of request line and fields together, and of a body.
+LONGEST_HEAD, SMALL_BODY = 32 * 1024, 64 * 1024
 # What a client may still be sending when it is told that the connection ends (RFC 9112 section 9.6).
-_LINGER_BYTES = 64 * 1024
+_LINGER_SECONDS, _LINGER_BYTES = 2.0, 64 * 1024
 _LOOK_SECONDS = 0.25
 _END = b"\r\n\r\n"
 _LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*([0-9]{1,9})[ \t]*(?:\r\n|$)", re.IGNORECASE)
