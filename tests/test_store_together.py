@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from builders import GREY, chest_film, part10_bytes
 from house import House
+from pydicom import uid as uids
 from pydicom.dataset import Dataset
 from sqlalchemy import event
 from store_kit import contents, failures, journal
@@ -116,12 +117,14 @@ def test_a_refused_object_keeps_no_other_out(house: House, monkeypatch: pytest.M
 
 
 def test_one_uid_twice_in_a_request(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same object is stored once, in whatever transfer syntax it comes; another one of its name is not."""
     unsynced(monkeypatch)
     first, other = part10_bytes(film(1)), part10_bytes(film(1, StudyDescription="Another"))
+    again = part10_bytes(film(1), uids.RLELossless)
     before = len(contents(house).files)
-    answer = house.store(first, first, other, part10_bytes(film(2)))
+    answer = house.store(first, first, again, other, part10_bytes(film(2)))
     assert answer.status_code == 202
-    assert stored_uids(answer) == [film(number).SOPInstanceUID for number in (1, 1, 2)]
+    assert stored_uids(answer) == [film(number).SOPInstanceUID for number in (1, 1, 1, 2)]
     assert failures(answer) == [FailureReason.DUPLICATE_INSTANCE]
     assert len(contents(house).files) - before == 2
 
