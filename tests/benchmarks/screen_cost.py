@@ -64,6 +64,7 @@ def _text(text: TextDetector, film: NDArray[np.uint16]) -> float:
     print(text.version())
     picture, rest = normalised(film[:, :, 0]), residue(film[:, :, 0])
     passes = 0.0
+    assert picture is not None
     for look in LOOKS:
         shown = rest if look.residue else picture
         if shown is not None:
