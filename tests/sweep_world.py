@@ -29,7 +29,10 @@ WRITTEN: frozenset[Rule] = frozenset(
         ("PUT", "/review/studies/<study>/series/<series>/instances/<instance>"),
         ("POST", "/break-glass/studies/<study>"),
         ("POST", "/break-glass/<entry>/review"),
-        *(("POST", f"/governance/{form}") for form in ("labels", "consents", "projects", "reviews")),
+        *(
+            ("POST", f"/governance/{form}")
+            for form in ("labels", "consents", "projects", "reviews", "shares", "ended-shares")
+        ),
         ("POST", "/shares"),
         ("POST", "/accepted-shares"),
         ("DELETE", "/shares/<share>"),

@@ -140,8 +140,9 @@ def _acts() -> Iterator[tuple[Rule, bytes]]:
     yield ("PUT", "/review/studies/<study>/series/<series>/instances/<instance>"), b'{"CANARY-KEY": 1}'
     yield ("POST", "/break-glass/studies/<study>"), b'{"reason": "CANARY-REASON", "text": "CANARY-TEXT"}'
     yield ("POST", "/break-glass/<entry>/review"), b'{"finding": "CANARY-FINDING", "text": "CANARY-TEXT"}'
-    for page in ("labels", "consents", "projects", "reviews"):
+    for page in ("labels", "consents", "projects", "reviews", "shares", "ended-shares"):
         form = f"form_token={FORM_TOKEN}&study=CANARY-STUDY&labels=CANARY-LABEL&project=CANARY-PROJECT&seq=CANARY-SEQ"
+        form += "&issuer=CANARY-ISSUER&subject=CANARY-SUBJECT&level=CANARY-LEVEL&days=1&share=CANARY-SHARE"
         yield ("POST", f"/governance/{page}"), form.encode()
     yield ("POST", "/shares"), b'{"study": "CANARY-STUDY", "level": "CANARY-LEVEL", "purpose": "CANARY-PURPOSE"}'
     yield ("POST", "/accepted-shares"), b'{"link": "CANARY-LINK"}'
