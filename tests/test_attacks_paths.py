@@ -244,7 +244,7 @@ def test_a_C16_a_body_is_only_what_it_says(house: House) -> None:
             assert headers["Cross-Origin-Resource-Policy"] == "same-origin"
             assert not [name for name, _ in headers if name.startswith("Access-Control-")]
             files = {"application/dicom": "dcm", "application/octet-stream": "bin", "multipart/related": "mime"}
-            kind = files.get(response.mimetype)
+            kind = files.get(response.mimetype or "")
             expected = f'attachment; filename="safelight.{kind}"' if kind else None
             assert headers.get("Content-Disposition") == expected
     for path in ("/", "/conformance"):
