@@ -20,7 +20,15 @@ from server.catalog.known import Known
 from server.catalog.new_instance import Duplicate, NewInstance
 from server.cut import segments
 from server.develop import CONTENT, manifest
-from server.errors import Busy, Conflict, Overtaken, SafelightError, StorageUnavailable, UnreadableObject
+from server.errors import (
+    Busy,
+    Conflict,
+    Overtaken,
+    SafelightError,
+    SealBroken,
+    StorageUnavailable,
+    UnreadableObject,
+)
 from server.incoming import Incoming, Storer
 from server.metadata.attributes import Attributes, dataset_from_attributes, level_attributes
 from server.metadata.cleaning import identifying, worth_keeping
@@ -122,9 +130,17 @@ class _Deposit:
         return True
 
     def _drop(self, sealed: Sequence[tuple[Incoming, NewInstance]], error: SafelightError) -> None:
-        for one, new in sealed:
-            self.errors[id(one)] = error
-            self._services.objects.delete(new.content)
+        self.errors.update((id(one), error) for one, _ in sealed)
+        landed: frozenset[str] = frozenset()
+        if isinstance(error, Busy) and not isinstance(error, Overtaken):
+            try:
+                landed = self._services.catalog.landed([new.path.instance for _, new in sealed])
+            except (Busy, SealBroken):
+                # Rows may refer to the files: the sweep will see.
+                return
+        for _, new in sealed:
+            if new.content.name not in landed:
+                self._services.objects.delete(new.content)
 
     def _is_stored(self, one: Incoming, known: Known) -> bool:
         """Whether the object is here already. Raises `Conflict` for one that may not come here."""

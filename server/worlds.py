@@ -18,11 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from server.admit import View
-from server.catalog.lines import Search
+from server.catalog.lines import Near, Search
 from server.catalog.listing import OWN, Held, Listing
 from server.errors import SealBroken
 from server.metadata.deidentify import Shared
-from server.metadata.match import How, Key, key_intervals, value_test
+from server.metadata.match import How, Key, key_inside, key_intervals, value_test
 from server.model import Action, Caller, Permit, StudyRecord
 from server.policy.decide import decide_many
 from server.policy.words import PolicyBundle
@@ -139,14 +139,15 @@ def search_of(key: Key) -> Search:
     return Search(
         tag=key.path[0],
         value=f"{key.how.value}/{key.value}",
-        intervals=partial(_intervals, key),
+        near=partial(_near, key),
         test=partial(_test, key),
         absent=key.how is How.EMPTY,
     )
 
 
-def _intervals(key: Key, vr: str) -> Sequence[tuple[str, str]]:
-    return key_intervals(vr, key.value, key.how)
+def _near(key: Key, vr: str) -> Near:
+    inside, sure = key_inside(vr, key.value, key.how)
+    return Near(key_intervals(vr, key.value, key.how), inside, sure)
 
 
 def _test(key: Key, vr: str) -> Callable[[str], bool]:

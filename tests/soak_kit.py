@@ -13,8 +13,9 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import review_kit
 from bad_objects import BAD
@@ -22,7 +23,10 @@ from builders import PixelFormat, chest_film, part10_bytes
 from codec_table import films
 from house import House
 from house_process import children, memory, serving, workers
+from numpy.typing import NDArray
 from test_corrupt_films import DAMAGE, damaged
+
+from server.model import Region
 
 USERS = ("clinician", "researcher", "front-desk")
 _DEFECTS = ("unexpected", "WORKER TIMEOUT", "Traceback")
@@ -73,13 +77,25 @@ class Seen:
         return max((size for at, size in self.memory if start * end <= at <= stop * end), default=0)
 
 
+def _place(samples: NDArray[Any], frame_number: int) -> list[Region]:
+    """A region as far as the frame has room for it: one that reaches further is nonsense, and some films are tiny."""
+    rows, columns = samples.shape[:2]
+    whole = review_kit.PLACE
+    top, left = min(whole.top_row, rows - 1), min(whole.left_column, columns - 1)
+    fits = replace(
+        whole, top_row=top, left_column=left, row_count=min(whole.row_count, rows - top),
+        column_count=min(whole.column_count, columns - left), frames=frozenset({frame_number}),
+    )  # fmt: skip
+    return [fits]
+
+
 def filled(directory: Path) -> tuple[House, dict[str, list[str]], dict[str, str]]:
     """A closed house with all films, screened; the paths that each user knows, and everybody's token."""
     house = House(directory)
     bodies = [film.body for film in films()]
     bodies += [damaged(_DAMAGED + at, *row) for at, row in enumerate(DAMAGE.values())]
     assert house.store(*bodies).status_code in (200, 202)
-    review_kit.screen_all(house, review_kit.detectors(review_kit.finds(review_kit.PLACE)))
+    review_kit.screen_all(house, review_kit.detectors(_place))
     paths = {user: house.instances(user) for user in USERS}
     tokens = {user: house.token(user) for user in (*USERS, "technologist")}
     house.close()

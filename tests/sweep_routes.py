@@ -173,6 +173,8 @@ def offers(house: House, monkeypatch: pytest.MonkeyPatch) -> dict[Rule, tuple[Of
 
     with monkeypatch.context() as patch:
         patch.setattr(dicomweb, "choose", noted)
+        # What was chosen before is not remembered here.
+        patch.setattr(dicomweb, "_chosen", lambda header, offered: noted(header, (), offered))
         for rule in sorted(rules(house)):
             if rule[0] == "GET" and rule[1].startswith("/dicomweb"):
                 current.append(rule)

@@ -356,8 +356,8 @@ def test_bits_beside_the_stored_ones_have_no_part_in_a_mean() -> None:
     generator = np.random.default_rng(1)
     clean, beside = (generator.integers(0, most, (128, 128, 1)).astype("u2") for most in (4096, 16))
     small = RenderParameters(window=DEEP, viewport=Viewport(width=32, height=32))
-    pictures = [
+    without, with_them = (
         render(redact(framed(one, told), (), OPEN, screened=True, frame_number=1), small, DisplayAttributes()).pixels
         for one in (clean, clean | beside << np.uint16(12))
-    ]
-    assert np.array_equal(*pictures)
+    )
+    assert np.array_equal(without, with_them)

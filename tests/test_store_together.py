@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from builders import GREY, chest_film, part10_bytes
 from house import House
+from pydicom import uid as uids
 from pydicom.dataset import Dataset
 from sqlalchemy import event
 from store_kit import contents, failures, journal
@@ -22,6 +23,7 @@ from sweep_routes import unsynced
 from server import cut, ingest
 from server.catalog import Catalog
 from server.catalog.known import Known
+from server.catalog.new_instance import NewInstance
 from server.develop import unseal
 from server.errors import Busy, UnsupportedPixels
 from server.metadata.attributes import dataset_from_attributes, level_attributes
@@ -116,12 +118,14 @@ def test_a_refused_object_keeps_no_other_out(house: House, monkeypatch: pytest.M
 
 
 def test_one_uid_twice_in_a_request(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same object is stored once, in whatever transfer syntax it comes; another one of its name is not."""
     unsynced(monkeypatch)
     first, other = part10_bytes(film(1)), part10_bytes(film(1, StudyDescription="Another"))
+    again = part10_bytes(film(1), uids.RLELossless)
     before = len(contents(house).files)
-    answer = house.store(first, first, other, part10_bytes(film(2)))
+    answer = house.store(first, first, again, other, part10_bytes(film(2)))
     assert answer.status_code == 202
-    assert stored_uids(answer) == [film(number).SOPInstanceUID for number in (1, 1, 2)]
+    assert stored_uids(answer) == [film(number).SOPInstanceUID for number in (1, 1, 1, 2)]
     assert failures(answer) == [FailureReason.DUPLICATE_INSTANCE]
     assert len(contents(house).files) - before == 2
 
@@ -280,6 +284,47 @@ def test_a_database_that_does_not_answer_keeps_all_out_and_leaves_nothing(
     assert house.store(*films(4)).status_code == 503
     assert tried == [4], "each after the other would wait as long again"
     assert contents(house) == before
+
+
+def test_a_commit_whose_answer_is_lost_keeps_the_films_that_it_registered(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unsynced(monkeypatch)
+    register_all = Catalog.register_all
+
+    def lost(catalog: Catalog, news: Sequence[NewInstance]) -> None:
+        register_all(catalog, news)
+        raise Busy
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Catalog, "register_all", lost)
+        assert house.store(*films(2)).status_code == 503
+    for number in (1, 2):
+        found = house.services.catalog.find_instance(path_of(film(number)))
+        assert found is not None
+        assert unseal(house.services, found).elements
+    again = house.store(*films(2))
+    assert again.status_code == 200
+    assert len(stored_uids(again)) == 2
+
+
+def test_nothing_is_removed_while_nobody_can_say_what_became_of_a_commit(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unsynced(monkeypatch)
+    before = contents(house)
+
+    def busy(_: Catalog, __: Sequence[object]) -> None:
+        raise Busy
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Catalog, "register_all", busy)
+        patch.setattr(Catalog, "landed", busy)
+        assert house.store(*films(2)).status_code == 503
+    assert len(contents(house).files) == len(before.files) + 2
+    house.services = replace(house.services, clock=lambda: house.now + 10**9 + 2 * STALE_SECONDS)
+    assert sweep(house.services) == 2
+    assert contents(house).files == before.files
 
 
 def test_what_frames_are_said_to_be_is_remembered_by_every_byte_that_says_it() -> None:

@@ -96,6 +96,9 @@ class Catalog(People, Searching, ShareBook):
     def register_all(self, news: Sequence[NewInstance]) -> list[Registered | Duplicate]:
         return register.register_all(self._access, news)
 
+    def landed(self, uids: Collection[str]) -> frozenset[str]:
+        return register.landed(self._access, uids)
+
     def exists(self, sop_instance_uid: str) -> tuple[InstancePath, bytes] | None:
         """Where a SOP Instance UID is stored, and the keyed digest of its body; for a look before sealing anew."""
         found = reads.find_stored(self._access, sop_instance_uid)

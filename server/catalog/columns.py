@@ -13,6 +13,8 @@ from typing import overload
 import numpy as np
 from numpy.typing import NDArray
 
+from server.catalog.lines import Near
+
 _WAITING = 256
 """So many values may wait, and one more for every thousand that are sorted."""
 
@@ -46,6 +48,21 @@ class Packed(Sequence[str]):
             raise IndexError
         return self._bytes[self._ends[at] : self._ends[at + 1]].decode()
 
+    def holding(self, text: str, start: int, stop: int) -> Iterator[int]:
+        """Which of the texts from `start` to `stop` hold this one, which is not empty; it is looked for in all at
+        once."""
+        wanted = text.encode("utf-8", "surrogatepass")
+        at, end = self._ends[start], self._ends[max(start, stop)]
+        while (at := self._bytes.find(wanted, at, end)) >= 0:
+            number = bisect_right(self._ends, at) - 1
+            behind = self._ends[number + 1]
+            if at + len(wanted) <= behind:
+                yield number
+                at = behind
+            else:
+                # It begins in one text and ends in the next.
+                at += 1
+
 
 class Column:
     """Values and the numbers of the studies that have them. `keys`: what a value is sorted by, one key or several."""
@@ -59,7 +76,7 @@ class Column:
         self._starts: NDArray[np.int64] = np.zeros(1, np.int64)
         self._numbers: NDArray[np.uint32] = np.zeros(0, np.uint32)
         # Keys in order, and the place of the value of each; without places, the values are their own keys.
-        self._keys: Sequence[str] = self._values
+        self._keys: Packed = self._values
         self._places: NDArray[np.uint32] | None = None
 
     def add(self, value: str, number: int) -> None:
@@ -71,34 +88,34 @@ class Column:
         """All studies that have a value."""
         return np.concatenate((self._numbers, np.array(self._waiting_numbers, np.uint32)))
 
-    def find(self, intervals: Sequence[tuple[str, str]], test: Callable[[str], bool]) -> NDArray[np.uint32]:
-        """The studies with a value that has a key within one of the closed intervals, as far as `test` takes it.
+    def find(self, near: Near, test: Callable[[str], bool]) -> NDArray[np.uint32]:
+        """The studies with a value that has a key where `near` says, as far as `test` takes it.
 
-        Every value that `test` takes has to have such a key.
+        Every value that `test` takes has to have such a key; of what is sure, no value that has been sorted is tested.
         """
         if len(self._waiting) > _WAITING + len(self._values) // 1000:
             self._sort()
-        near: set[int] = set()
-        for low, high in intervals:
-            places = range(bisect_left(self._keys, low), bisect_right(self._keys, high))
-            near.update(places if self._places is None else map(int, self._places[places.start : places.stop]))
-        found = [self._numbers[start:stop] for start, stop in self._runs(near, test)]
+        places = np.unique(np.concatenate([self._near(low, high, near.inside) for low, high in near.intervals]))
+        if not near.sure:
+            taken = (test(self._values[int(place)]) for place in places)
+            places = places[np.fromiter(taken, np.bool_, len(places))]
         waiting = [number for value, number in zip(self._waiting, self._waiting_numbers, strict=True) if test(value)]
-        return np.concatenate((*found, np.array(waiting, np.uint32)))
+        return np.concatenate((self._numbers_of(places), np.array(waiting, np.uint32)))
 
-    def _runs(self, places: Iterable[int], test: Callable[[str], bool]) -> Iterator[tuple[int, int]]:
-        """Where the numbers lie of those of the values that `test` takes, neighbours as one."""
-        begin = end = -1
-        for place in sorted(places):
-            if not test(self._values[place]):
-                continue
-            if place != end:
-                if end >= 0:
-                    yield int(self._starts[begin]), int(self._starts[end])
-                begin = place
-            end = place + 1
-        if end >= 0:
-            yield int(self._starts[begin]), int(self._starts[end])
+    def _near(self, low: str, high: str, inside: str) -> NDArray[np.uint32]:
+        """The places of the values with a key in a closed interval and this text in it, once or more often."""
+        first, behind = bisect_left(self._keys, low), bisect_right(self._keys, high)
+        if not inside:
+            keys = np.arange(first, max(first, behind), dtype=np.uint32)
+        else:
+            keys = np.fromiter(self._keys.holding(inside, first, behind), np.uint32)
+        return keys if self._places is None else self._places[keys]
+
+    def _numbers_of(self, places: NDArray[np.uint32]) -> NDArray[np.uint32]:
+        """The numbers of the values at these places, one value's after the other's."""
+        starts, counts = self._starts[places], self._starts[places + 1] - self._starts[places]
+        before = np.cumsum(counts) - counts
+        return self._numbers[np.repeat(starts - before, counts) + np.arange(int(counts.sum()))]
 
     def _sort(self) -> None:
         counts = np.diff(self._starts)

@@ -85,7 +85,7 @@ def identifiers_of(access: Access, row_keys: Sequence[bytes]) -> list[Identifier
     tokens = {access.tokens.unique("row-key", key): key for key in row_keys}
     columns = [identifiers.c.key_token, identifiers.c.value_token, identifiers.c.sealed]
     found: dict[bytes, Identifier] = {}
-    for key_token, *read in access.fetch(columns, identifiers.c.key_token, list(tokens)):
+    for key_token, *read in access.fetch(columns, identifiers.c.key_token, list(tokens)) if tokens else ():
         identifier, key = access.opened.of("identifiers", key_token, tuple(read), partial(_open, access, *read))
         if key != tokens[key_token]:
             raise SealBroken("a row of identifiers contradicts its columns")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import overload
+from typing import NamedTuple, overload
 
 _ROW = 16
 
@@ -50,15 +50,23 @@ class Who:
     own: Mapping[str, Sequence[str]] = field(default_factory=dict, compare=False)
 
 
+class Near(NamedTuple):
+    """Where values that match have a key: in one of these closed `intervals`, with the text `inside` in it. If `sure`,
+    every value that has such a key matches; otherwise it may."""
+
+    intervals: Sequence[tuple[str, str]]
+    inside: str = ""
+    sure: bool = False
+
+
 @dataclass(frozen=True, kw_only=True)
 class Search:
-    """One key of a search: the values of `tag` with a key within one of the closed intervals, as far as `test` takes
-    them, or, if `absent`, that there is no value at all. Both depend on the VR that a value has; `value` is what is
-    asked for, as it is written."""
+    """One key of a search: the values of `tag` that are `near`, as far as `test` takes them, or, if `absent`, that
+    there is no value at all. Both depend on the VR that a value has; `value` is what is asked for, as it is written."""
 
     tag: int
     value: str
-    intervals: Callable[[str], Sequence[tuple[str, str]]]
+    near: Callable[[str], Near]
     test: Callable[[str], Callable[[str], bool]]
     absent: bool = False
 

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from server.catalog.columns import Column, Packed
 from server.catalog.kept import Arrays, Bodies
-from server.catalog.lines import Line, Rows, Search, Told, Who
+from server.catalog.lines import Line, Near, Rows, Search, Told, Who
 from server.model import Permit
 
 LISTINGS = 8
@@ -229,7 +229,8 @@ class Listing:
             own = [(name, value) for name in sorted(self._told_apart[who.role].own) for value in who.own[name]]
             found = np.zeros(len(self.rows), np.min_scalar_type(2 ** len(own) - 1))
             for bit, (name, value) in enumerate(own):
-                found[self._members[name].find([(value, value)], partial(eq, value))] |= found.dtype.type(1 << bit)
+                mine = self._members[name].find(Near([(value, value)], sure=True), partial(eq, value))
+                found[mine] |= found.dtype.type(1 << bit)
             return found
 
         return self._arrays.of("shares", who, shares)
@@ -239,7 +240,7 @@ class Listing:
             found = np.zeros(len(self.rows), np.bool_)
             for (tag, vr), column in self._columns.items():
                 if tag == search.tag:
-                    here = column.numbers() if search.absent else column.find(search.intervals(vr), search.test(vr))
+                    here = column.numbers() if search.absent else column.find(search.near(vr), search.test(vr))
                     found[here] = True
             return ~found if search.absent else found
 

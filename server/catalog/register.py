@@ -5,13 +5,14 @@ An instance enters the screening queue by the same row, so no acknowledged insta
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from server.catalog.access import Access
 from server.catalog.batch import Batch
 from server.catalog.database import writing
 from server.catalog.new_instance import Duplicate, NewInstance, Registered
 from server.catalog.postings import remember
+from server.catalog.reads import instance_in
 
 
 def register(access: Access, new: NewInstance) -> Registered | Duplicate:
@@ -32,3 +33,14 @@ def register_all(access: Access, news: Sequence[NewInstance]) -> list[Registered
         places = batch.close()
     remember(access, {key: place + 1 for key, place in places.items()})
     return found
+
+
+def landed(access: Access, uids: Collection[str]) -> frozenset[str]:
+    """The names of the sealed objects that are registered under these SOP Instance UIDs, once nobody else is writing.
+
+    After a `Busy` only this tells what became of a transaction: the answer to its commit may have been lost. Raises
+    `Busy`, `SealBroken`.
+    """
+    with writing(access.engine) as connection:
+        found = [instance_in(access, connection, uid) for uid in uids]
+    return frozenset(one.record.content.name for one in found if one is not None)

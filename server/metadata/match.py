@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections import defaultdict
 from collections.abc import Callable, Sequence
@@ -32,6 +33,7 @@ _RANGE_VRS = frozenset({"DA", "TM", "DT"})
 _TIMEZONE = 0x00080201
 _LAST = "\U0010ffff"
 _BETWEEN = "\x1f"
+_WILD_CARDS = re.compile(r"[*?]+")
 
 
 class How(StrEnum):
@@ -115,6 +117,23 @@ def key_intervals(vr: str, value: str, how: How = How.PLAIN) -> list[tuple[str, 
         prefix = pattern[: min((pattern.index(mark) for mark in "*?" if mark in pattern), default=len(pattern))]
         return [(prefix, prefix + _LAST)]
     return [("", _LAST)]
+
+
+def key_inside(vr: str, value: str, how: How = How.PLAIN) -> tuple[str, bool]:
+    """A text that a key in those intervals holds of every value that matches, and whether every value with such a key
+    matches."""
+    if how is not How.PLAIN:
+        return "", False
+    if vr in ("UI", "DA"):
+        return "", True
+    if vr != "PN" and vr not in _WILD_VRS:
+        return "", False
+    pattern = value.casefold() if vr == "PN" else value
+    literal = max(_WILD_CARDS.split(pattern), key=len)
+    if pattern == f"{literal}*":
+        # The interval is that of all that begins so.
+        return "", True
+    return literal, bool(literal) and pattern == f"*{literal}*"
 
 
 def _all(elements: Elements, keys: Sequence[Key], inherited: tuple[str, ...]) -> bool:

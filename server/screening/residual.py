@@ -87,7 +87,7 @@ class ResidualDetector:
         for tile in tiles(rows, columns, SMALLER):
             place: Grey = probability[tile]
             np.maximum(place, self._network.probability(picture[tile]), out=place)
-        yield from (box for box in boxes(probability, picture, thickest=THICKEST) if box.confidence >= CONFIDENCE)
+        yield from (box for box in boxes(probability, None, thickest=THICKEST) if box.confidence >= CONFIDENCE)
 
     def _is_text(self, box: Box, picture: Grey) -> bool:
         if box.confidence >= SURE:

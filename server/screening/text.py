@@ -159,7 +159,7 @@ class TextDetector:
         for look in LOOKS:
             shown = pictures[look.residue]
             if shown is not None:
-                for box in self._seen(shown, picture, look):
+                for box in self.seen(shown, picture, look):
                     yield box, look
         factor, smaller = 1, plane
         while min(smaller.shape) >= 2 * SMALLEST_LOOK:
@@ -170,7 +170,7 @@ class TextDetector:
                 for box in boxes(self._probability(half, HALVED, room), half, thickest=HALVED.thickest):
                     yield enlarged(box, factor, plane.shape), HALVED
 
-    def _seen(self, shown: Grey, picture: Grey, look: Look) -> list[Box]:
+    def seen(self, shown: Grey, picture: Grey, look: Look) -> list[Box]:
         """What one look sees of what it is shown (rows, columns), of whatever confidence, and of the normalised
         picture of that.
         """

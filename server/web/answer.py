@@ -131,22 +131,28 @@ def to_response(representation: Representation) -> Response:
         # Nobody will read it: its closing entry is written now.
         body.close()
         body = iter(())
-    response = Response(body, status=representation.status)
-    response.headers["Content-Type"] = representation.media_type
+    # All of them at once: each that is set later is looked for among those that are there.
+    fields = {"Content-Type": representation.media_type}
+    if representation.etag:
+        fields["ETag"] = representation.etag
+    if representation.level:
+        fields["Safelight-Level"] = representation.level
+    response = Response(body, status=representation.status, headers={**fields, **representation.headers, **_carried()})
     if representation.status in (204, 304):
         del response.headers["Content-Type"]
-    if representation.etag:
-        response.headers["ETag"] = representation.etag
-    if representation.level:
-        response.headers["Safelight-Level"] = representation.level
-    for name, value in representation.headers.items():
-        response.headers[name] = value
-    return finish(response)
+    return response
 
 
 def finish(response: Response) -> Response:
     """What every answer carries. Answers differ by caller, so no cache may keep one (RFC 9111 section 5.2.2.5)."""
-    response.headers["Cache-Control"] = "private, no-store"
-    response.headers["Vary"] = "Authorization, Cookie, Accept, Accept-Encoding, Safelight-Role"
-    response.headers["Safelight-Request"] = request_id(request)
+    for name, value in _carried().items():
+        response.headers[name] = value
     return response
+
+
+def _carried() -> dict[str, str]:
+    return {
+        "Cache-Control": "private, no-store",
+        "Vary": "Authorization, Cookie, Accept, Accept-Encoding, Safelight-Role",
+        "Safelight-Request": request_id(request),
+    }

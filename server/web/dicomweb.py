@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
-from functools import lru_cache
 
 from flask import request
 from werkzeug.exceptions import RequestEntityTooLarge
@@ -32,7 +31,6 @@ from server.web.answer import Route
 from server.web.render_parameters import render_parameters
 
 PREFIX = "/dicomweb"
-_LONGEST_KEPT = 256
 _JSON = (Offer(media_type="application/dicom+json"), Offer(media_type="application/json"))
 _REPORTS = (*_JSON, Offer(media_type="application/dicom+xml"))
 _METADATA = (*_JSON, Offer(media_type="application/dicom+xml", multipart=True))
@@ -71,16 +69,7 @@ def _choose(*offers: Offer) -> Choice:
     header = request.headers.get("Accept")
     if "charset" in request.args:
         check_charset(request.args["charset"])
-    asked = request.args.getlist("accept")
-    # The same client writes the same again and again.
-    if not asked and header is not None and len(header) <= _LONGEST_KEPT:
-        return _chosen(header, offers)
-    return choose(header, asked, offers)
-
-
-@lru_cache(maxsize=512)
-def _chosen(header: str, offers: tuple[Offer, ...]) -> Choice:
-    return choose(header, (), offers)
+    return choose(header, request.args.getlist("accept"), offers)
 
 
 def _store(services: Services, ask: Ask, study: str | None = None) -> Representation:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import gc
 import logging
 import ssl
 import threading
@@ -21,6 +22,8 @@ from server.web.worker import PatientWorker
 
 _LOG = logging.getLogger("safelight.web")
 _M_ARENA_MAX = -8
+# Objects more than at the last collection: some requests instead of a part of one. Frames of films are in no cycles.
+_COLLECT_AFTER = 5000
 
 
 class Server(BaseApplication):  # type: ignore[misc]
@@ -70,6 +73,10 @@ class Server(BaseApplication):  # type: ignore[misc]
         if self._extend is not None:
             self._extend(app, services)
         watch_policy(services, threading.Event())
+        # What is here now stays: no collection has to go through it again while requests come.
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(_COLLECT_AFTER)
         return app
 
 

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import cycle, islice
@@ -26,7 +27,7 @@ from server.commands.demo import prepare
 from server.commands.opening import demo_settings
 from server.importing import import_body
 from server.incoming import Storer
-from server.model import ScreeningState
+from server.model import AuditEvent, ScreeningState
 from server.services import Services, SystemRandomness, open_services
 
 LINE = BurnedText(text="MUSTER MAXIMA 1950", top_row=24, left_column=24, height=20)
@@ -78,16 +79,28 @@ def run(number: int) -> None:
         second = _screen(services, settings.data, memory, until=0)
         seconds = time.monotonic() - began
         counts = services.catalog.counts()
-        entries = sum(one.event.kind == "screening" for one in read(settings.journal, None))
+        said = [(one.event.request, one.event.reason) for one in read(settings.journal, None) if _screened(one.event)]
         services.close()
     print(f"- killed with {between} of {stored} waiting, after {first:.0f} s; the rest took {second:.0f} s")
     print(f"- {stored / seconds * 60:.0f} films a minute, {seconds / stored:.2f} s a film, one worker at a time")
     print(f"- the worker's memory, the most by films done: {_memory_told(memory, stored)}")
     told = ", ".join(f"{number} {state.value}" for state, number in counts.items())
-    print(f"- {told}; {entries} entries of screening")
+    print(f"- {told}; {len(said)} entries of screening")
+    # The last word on every film.
+    outcomes = Counter(outcome(reason) for _, reason in dict(said).items())
+    print(f"- {'; '.join(f'{number} {name}' for name, number in outcomes.most_common())}")
     lost = stored - sum(counts.values()) or counts[ScreeningState.PENDING]
     if lost:
         raise AssertionError(f"{lost} films are lost")
+
+
+def _screened(event: AuditEvent) -> bool:
+    return event.kind == "screening"
+
+
+def outcome(said: str) -> str:
+    """What a film's screening ended in, by what the journal says of it: without how many regions there were."""
+    return said if said.startswith("failed") else said.partition(":")[0]
 
 
 def _fill(services: Services, number: int) -> int:

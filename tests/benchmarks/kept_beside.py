@@ -17,7 +17,6 @@ from text_films import Background, clean_piece
 from text_lines import Chance
 
 Ink = NDArray[np.bool_]
-# What is thicker than a sixth of a frame is never text, so letters are lower than that.
 _COLUMN, _PLATE = (300, 400), 480
 _NAMES = ("MUSTER", "Muster", "NOBODY", "LI", "Li", "NG", "Sommer", "nora", "1234567", "0815/26")
 _INITIALS = ("HSA", "MS", "KL", "NN", "R.L.", "mm", "JB2", "RT(R)", "ML")
@@ -60,7 +59,7 @@ def columns(chance: Chance, count: int) -> Iterator[Beside]:
 def plates(chance: Chance, count: int, known: Sequence[Background]) -> Iterator[Beside]:
     """`count` films with a plate: a letter over or under initials half as high at most; some seen from behind."""
     for _ in range(count):
-        high = int(chance.integers(40, 64))
+        high = int(chance.integers(40, 120))
         letter = _cut("LR"[int(chance.integers(2))], high)
         small = _cut(_INITIALS[int(chance.integers(len(_INITIALS)))], round(high * float(chance.uniform(0.2, 0.5))))
         gap = int(chance.integers(2, 30))

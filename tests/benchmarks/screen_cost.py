@@ -64,10 +64,11 @@ def _text(text: TextDetector, film: NDArray[np.uint16]) -> float:
     print(text.version())
     picture, rest = normalised(film[:, :, 0]), residue(film[:, :, 0])
     passes = 0.0
+    assert picture is not None
     for look in LOOKS:
         shown = rest if look.residue else picture
         if shown is not None:
-            cost = _cpu(partial(text.seen, shown, look))
+            cost = _cpu(partial(text.seen, shown, picture, look))
             passes += 0 if look.residue else cost
             print(f"- {look.eye.value} at {look.scale:g}{', turned' * look.turned}: {cost:.2f} s")
     print(f"- the two text passes: {passes:.2f} s")

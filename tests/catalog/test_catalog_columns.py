@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from server.catalog import columns
 from server.catalog.columns import Column, Packed
-from server.catalog.lines import Rows
+from server.catalog.lines import Near, Rows
 
 TEXT = st.text(st.sampled_from("abäµ山𝕏 ^"), max_size=4)
 
@@ -34,13 +34,27 @@ def test_what_is_found_is_what_looking_at_each_finds(
             column.add(value, number)
             seen.append((value, number))
             low, high = asked[at % len(asked)]
+            inside = asked[at % len(asked) - 1][1][:2]
 
             def near(text: str) -> bool:
                 return any(low <= key <= high for key in _keys(text))  # noqa: B023
 
-            for test in (near, lambda text: near(text) and len(text) % 2 == 0):
+            def held(text: str) -> bool:
+                return any(low <= key <= high and inside in key for key in _keys(text))  # noqa: B023
+
+            def even(text: str) -> bool:
+                return near(text) and len(text) % 2 == 0
+
+            there = [(low, high)] * (1 + at % 2)
+            for test, said in (
+                (near, Near(there)),
+                (near, Near(there, sure=True)),
+                (even, Near(there)),
+                (held, Near(there, inside)),
+                (held, Near(there, inside, sure=True)),
+            ):
                 expected = sorted(number for value, number in seen if test(value))
-                assert sorted(map(int, column.find([(low, high)], test))) == expected
+                assert sorted(map(int, column.find(said, test))) == expected
         assert sorted(map(int, column.numbers())) == sorted(number for _, number in added)
 
 
@@ -52,6 +66,15 @@ def test_packed_texts_are_a_sequence(texts: list[str]) -> None:
     assert len(packed) == len(texts)
     with pytest.raises(IndexError):
         packed[len(texts)]
+
+
+def test_a_text_is_looked_for_within_each_and_not_across() -> None:
+    packed = Packed(["ab", "ba", "", "bb", "abbabb", "b", "山", "b"])
+    assert list(packed.holding("bb", 0, 8)) == [3, 4]
+    assert list(packed.holding("bb", 4, 8)) == [4]
+    assert list(packed.holding("bb", 0, 3)) == list(packed.holding("bb", 5, 2)) == []
+    assert list(packed.holding("ab", 0, 8)) == [0, 4]
+    assert list(packed.holding("山", 0, 8)) == [6]
 
 
 def test_a_row_is_found_where_it_begins_and_nowhere_else() -> None:

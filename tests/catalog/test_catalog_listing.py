@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from server.catalog import listing as listings
-from server.catalog.lines import Line, Search, Told, Who
+from server.catalog.lines import Line, Near, Search, Told, Who
 from server.catalog.listing import Listing
 
 _TAG = 0x00080060
@@ -33,13 +33,13 @@ def _line(number: int, drawn: tuple[int, int, int, int]) -> Line:
 
 
 def _search(value: str) -> Search:
-    def intervals(_vr: str) -> Sequence[tuple[str, str]]:
-        return [(value, value)]
+    def near(_vr: str) -> Near:
+        return Near([(value, value)], sure=True)
 
     def test(_vr: str) -> Callable[[str], bool]:
         return partial(str.__eq__, value)
 
-    return Search(tag=_TAG, value=value, intervals=intervals, test=test)
+    return Search(tag=_TAG, value=value, near=near, test=test)
 
 
 def _new() -> Listing:

@@ -156,7 +156,7 @@ def test_identifiers_of_a_store_stand_in_no_order(catalog: Catalog, engine: Engi
     def watched(connection: object, table: object, rows: Sequence[dict[str, bytes]]) -> None:
         if table is identifier_rows:
             said.append([row["value_token"] for row in rows])
-        real(connection, table, rows)
+        real(connection, table, rows)  # type: ignore[arg-type]
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(identifiers, "insert_many", watched)

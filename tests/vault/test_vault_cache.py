@@ -9,6 +9,7 @@ import pytest
 from vault_helpers import SeededRandomness
 
 from server.vault.cache import SHARDS, SealedCache
+from server.vault.envelope import SEALED_BYTES
 
 KEY, OTHER = bytes(32), bytes([1]) * 32
 NAME, SAME_SHARD = "a" * 64, "a" * 63 + "b"
@@ -30,6 +31,28 @@ def test_what_was_put_comes_back(cache: SealedCache) -> None:
     assert cache.get(KEY, NAME) == b"MUSTER^MAXIMA"
     cache.put(KEY, NAME, b"")
     assert cache.get(KEY, NAME) == b""
+
+
+def test_a_pair_comes_back_as_it_was_put_and_never_half_of_another(cache: SealedCache, tmp_path: Path) -> None:
+    one, other = (b"1" * 32, b"MUSTER"), (b"2" * 32, b"MAXIMA")
+    cache.put_pair(KEY, NAME, *one)
+    assert cache.get_pair(KEY, NAME, 32) == one
+    (file,) = files(tmp_path)
+    first = file.read_bytes()
+    cache.put_pair(KEY, NAME, *other)
+    second = file.read_bytes()
+    # Both are of this very key and name.
+    file.write_bytes(first[: 32 + SEALED_BYTES] + second[32 + SEALED_BYTES :])
+    assert cache.get_pair(KEY, NAME, 32) is None
+    assert files(tmp_path) == []
+    for damaged in (b"", first[:40], first[: 32 + SEALED_BYTES], first[:-1], first + b"x", first[:-1] + b"\0"):
+        cache.put_pair(KEY, NAME, *one)
+        file.write_bytes(damaged)
+        assert cache.get_pair(KEY, NAME, 32) is None
+    cache.put_pair(KEY, NAME, *one)
+    assert cache.get(KEY, NAME) is None
+    cache.put_pair(KEY, NAME, *one)
+    assert cache.get_pair(OTHER, NAME, 32) is None
 
 
 def test_nothing_of_it_can_be_read_on_the_disk(cache: SealedCache, tmp_path: Path) -> None:
