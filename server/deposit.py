@@ -212,11 +212,10 @@ class _Deposit:
 
     def _study_key(self, study: str, known: Known) -> _StudyKey:
         if study not in self._study_keys:
-            stored = known.study_keys.get(study)
-            new = self._services.new_study_key(study) if stored is None else None
-            wrapped = new or stored
-            assert wrapped is not None
-            self._study_keys[study] = _StudyKey(key=self._services.unwrapped(wrapped), new=new)
+            stored, new = known.study_keys.get(study), None
+            if stored is None:
+                stored = new = self._services.new_study_key(study)
+            self._study_keys[study] = _StudyKey(key=self._services.unwrapped(stored), new=new)
         return self._study_keys[study]
 
     def _identified(self, *levels: Attributes) -> frozenset[Identifier]:
