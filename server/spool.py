@@ -26,8 +26,7 @@ IN_MEMORY = 32 * 1024 * 1024
 """Bodies up to so many bytes stay in memory."""
 PIECE = 1024 * 1024
 _TAG = 16
-# What is asked for is set aside at once, however little comes; but what comes beyond it is copied once for each time.
-_AT_ONCE = PIECE
+_LEAST_AT_ONCE = 64 * 1024
 _KEPT = 4
 
 
@@ -108,27 +107,31 @@ class Window:
         return memoryview(self._whole)[self._start : self._stop] if isinstance(self._whole, bytes) else None
 
 
-def received(read: Callable[[int], bytes], limit: int, directory: Path, randomness: Randomness) -> bytes | Spooled:
-    """All that `read` gives, at most `limit` bytes, in memory as far as it is small.
+def received(
+    read: Callable[[int], bytes], limit: int, directory: Path, randomness: Randomness, *, told: int = 0
+) -> bytes | Spooled:
+    """All that `read` gives, at most `limit` bytes, in memory as far as it is small; `told` is how many are to come.
 
     Raises `TooLarge` for more than `limit` bytes, `StorageUnavailable` when the disk refuses.
     """
+    # What is asked for is set aside at once, however little comes; but each piece of it is copied once more.
+    at_once = min(max(told, _LEAST_AT_ONCE), PIECE)
     held: list[bytes] = []
     total = 0
-    while total <= IN_MEMORY and (piece := read(min(_AT_ONCE, limit + 1 - total))):
+    while total <= IN_MEMORY and (piece := read(min(at_once, limit + 1 - total))):
         held.append(piece)
         total += len(piece)
         if total > limit:
             raise TooLarge
     if total <= IN_MEMORY:
         return held[0] if len(held) == 1 else b"".join(held)
-    return _spooled(held, read, limit, Spooled(directory, randomness))
+    return _spooled(held, lambda: read(at_once), limit, Spooled(directory, randomness))
 
 
-def _spooled(held: list[bytes], read: Callable[[int], bytes], limit: int, spool: Spooled) -> Spooled:
+def _spooled(held: list[bytes], read: Callable[[], bytes], limit: int, spool: Spooled) -> Spooled:
     """What is `held` already and the rest, brought to pieces of one length."""
     waiting, total = bytearray(), 0
-    for piece in chain(_taken(held), iter(lambda: read(_AT_ONCE), b"")):
+    for piece in chain(_taken(held), iter(read, b"")):
         total += len(piece)
         if total > limit:
             raise TooLarge

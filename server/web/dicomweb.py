@@ -100,7 +100,8 @@ def _body(services: Services) -> Readable:
     error is recorded, and `StorageUnavailable`."""
     limit = services.settings.max_request_bytes
     try:
-        body = received(request.stream.read, limit, services.settings.data, services.randomness)
+        told = request.content_length or 0
+        body = received(request.stream.read, limit, services.settings.data, services.randomness, told=told)
     except RequestEntityTooLarge as error:
         raise TooLarge from error
     if request.content_length is None and len(body) >= limit:
