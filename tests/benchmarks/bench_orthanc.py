@@ -141,8 +141,9 @@ def masked_paths(peer: Peer) -> dict[int, str]:
     """Where each film lies in the world of the caller, by InstanceNumber."""
     connection = http.client.HTTPConnection("127.0.0.1", peer.port, timeout=120)
     found: dict[int, str] = {}
+    seen = 0
     while True:
-        path = f"{peer.prefix}/instances?limit=200&offset={len(found)}"
+        path = f"{peer.prefix}/instances?limit=200&offset={seen}"
         connection.request("GET", path, headers={**peer.headers, "Accept": JSON})
         response = connection.getresponse()
         rows = orjson.loads(response.read() or b"[]")
@@ -150,6 +151,7 @@ def masked_paths(peer: Peer) -> dict[int, str]:
             raise RuntimeError(f"{peer.name} {response.status} {path}")
         for row in rows:
             found[int(row["00200013"]["Value"][0])] = row["00081190"]["Value"][0].partition(peer.prefix)[2]
+        seen += len(rows)
         if not rows:
             return found
 
