@@ -169,3 +169,10 @@ def test_an_ended_session_is_nobody(house: House) -> None:
 
 def _of(house: House, cookie: str | None) -> session.Session:
     return session.load(house.services, str(cookie))
+
+
+def test_a_refused_look_at_the_page_of_governance_is_recorded(house: House) -> None:
+    response, entry = browse(house, "GET", "/governance", "clinician", Sec_Fetch_Site="cross-site")
+    assert response.status_code in (400, 401, 403)
+    assert (entry.kind, entry.action, entry.status) == ("refusal", "govern", response.status_code)
+    assert entry.subject in (subject(house, "clinician"), "#")
