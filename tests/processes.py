@@ -55,7 +55,9 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def safelight(*arguments: str | Path, env: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+def safelight(
+    *arguments: str | Path, env: Mapping[str, str] | None = None, seconds: float = 90
+) -> subprocess.CompletedProcess[str]:
     """Run a command to its end. Without `env`, an environment that holds no setting of Safelight."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith("SAFELIGHT_")}
     return subprocess.run(
@@ -63,7 +65,7 @@ def safelight(*arguments: str | Path, env: Mapping[str, str] | None = None) -> s
         env=clean | dict(env or {}),
         capture_output=True,
         text=True,
-        timeout=90,
+        timeout=seconds,
         check=False,
     )
 

@@ -33,7 +33,8 @@ def test_kill_loses_nothing_and_shows_nothing_half(tmp_path: Path) -> None:
                 world.check_journal()
                 world.sweep(later=2 * STALE_SECONDS)
 
-        done = safelight("screen", "--drain", "--data", world.data)
+        # Some thirty films a round wait, more where storing is quick.
+        done = safelight("screen", "--drain", "--data", world.data, seconds=90 + 30 * ROUNDS)
         assert done.returncode == 0, done.stderr
         world.check_screened()
         world.sweep(later=2 * STALE_SECONDS)
