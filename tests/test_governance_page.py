@@ -265,6 +265,8 @@ def test_a_study_is_shared_listed_and_ended(house: House) -> None:
     assert event.action == "share"
     assert event.subject.endswith("#demo-clinician")
     assert event.reason.startswith(f"share {link[2]}: deidentified for TREAT until ")
+    # What the page shows beside the link was looked at, too.
+    assert (sealed[-1].kind, sealed[-1].action, sealed[-1].subject) == ("answer", "govern", event.subject)
     (kept,) = house.services.catalog.all_shares(house.now)
     assert (kept.identifier, kept.recipient, kept.until) == (link[2], "colleague", house.now + 2 * 86400)
     for seer in (giver, officer):

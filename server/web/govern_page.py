@@ -47,12 +47,17 @@ def governance() -> AnyResponse:
             return to("/")
         ask, current = found
         limits().asked(f"{ask.caller.issuer}#{ask.caller.subject}", house.clock())
-        made = _page(house, ask, current, told=_SAID.get(request.args.get("done", ""), ""))
-        told = Representation(media_type="text/html", body=made.get_data())
-        record.answer(house, ask, record.Subject(action=Act.GOVERN, object=""), told)
-        return made
+        return _shown(house, ask, current, told=_SAID.get(request.args.get("done", ""), ""))
     except SafelightError as error:
         return refuse(house, whoever(request, house), Act.GOVERN, error)
+
+
+def _shown(house: Services, ask: Ask, current: session.Session, *, told: str, link: str = "") -> Response:
+    """The page, with its entry. Raises as `_page`, and `AuditUnavailable`."""
+    made = _page(house, ask, current, told=told, link=link)
+    entered = Representation(media_type="text/html", body=made.get_data())
+    record.answer(house, ask, record.Subject(action=Act.GOVERN, object=""), entered)
+    return made
 
 
 def _page(house: Services, ask: Ask, current: session.Session, *, told: str, link: str = "") -> Response:
@@ -191,7 +196,7 @@ def _add(name: str, action: Action, act: Callable[[Services, Ask], str | None]) 
             link = act(house, ask)
             if link:
                 # Shown once, and never in an address of ours, which a redirection would need.
-                return _page(house, ask, current, told=_SAID[name], link=link)
+                return _shown(house, ask, current, told=_SAID[name], link=link)
         except SafelightError as error:
             return refuse(house, whoever(request, house), action, error)
         query = {"done": name} | ({session.NAMED_ROLE: ask.requested_role} if ask.requested_role else {})
